@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make test    set up whatever is missing, then lint, types, C warnings and tests
+#   make lint    the same without the tests
+#   make bench   the switch benchmark
+#   make setup   only set up: Debian packages, .venv
+#   make clean   remove everything these made
+
+# PYTHON=python3.12 picks the interpreter for .venv.
+ifdef PYTHON
+export PYTHON
+endif
+
+.PHONY: test lint bench setup clean
+
+test: setup
+	@scripts/check
+
+lint: setup
+	@scripts/check lint
+
+bench: setup
+	@.venv/bin/python scripts/bench_switch
+
+setup:
+	@scripts/bootstrap
+
+clean:
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache switch/*.egg-info
+	find switch tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
