@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline: one function in which every table and condition is a labelled block.
+
+The nodes come in topological order and control only moves forward, so the function ends.
+"""
+
+from __future__ import annotations
+
+from p4jit.codegen.expressions import Expressions
+from p4jit.codegen.layout import Layout, TableLayout, words
+from p4jit.codegen.names import sanitise
+from p4jit.codegen.statements import Statements, Tools
+from p4jit.codegen.values import U64, constant
+from p4jit.codegen.writer import Writer
+from p4jit.frontend import ir
+
+_FIND = {
+    ir.MatchKind.EXACT: "p4_exact_find",
+    ir.MatchKind.LPM: "p4_lpm_find",
+    ir.MatchKind.TERNARY: "p4_ternary_find",
+    ir.MatchKind.RANGE: "p4_ternary_find",
+}
+
+
+class Control:
+    def __init__(self, tools: Tools, layout: Layout, action_names: dict[int, str], out: Writer) -> None:
+        self._tools = tools
+        self._phv = tools.phv
+        self._layout = layout
+        self._actions = action_names
+        self._out = out
+
+    def declare(self, pipeline: ir.Pipeline, name: str) -> None:
+        out = self._out
+        labels = {id(n): f"node_{i}" for i, n in enumerate(pipeline.nodes)}
+        with out.block(
+            f"static void {name}(__attribute__((unused)) p4_context *ctx, "
+            "__attribute__((unused)) p4_packet *pkt, __attribute__((unused)) phv_t *phv)"
+        ):
+            out.line(self._goto(pipeline.entry, labels))
+            for node in pipeline.nodes:
+                out.line()
+                out.label(labels[id(node)])
+                with out.block(""):
+                    match node:
+                        case ir.Table():
+                            self._table(node, labels)
+                        case ir.Conditional():
+                            condition = Expressions(self._phv, out).boolean(node.condition)
+                            out.line(f"if ({condition}) {self._goto(node.true_next, labels)}")
+                            out.line(self._goto(node.false_next, labels))
+                        case ir.DirectCall():
+                            out.line(f"if ({self._actions[id(node.action)]}(ctx, pkt, phv)) goto done;")
+                            out.line(self._goto(node.next, labels))
+            out.label("done")
+        out.line()
+
+    @staticmethod
+    def _goto(node: ir.Node | None, labels: dict[int, str]) -> str:
+        return f"goto {labels[id(node)]};" if node is not None else "goto done;"
+
+    # ---- tables ------------------------------------------------------------------------------------------
+
+    def _table(self, t: ir.Table, labels: dict[int, str]) -> None:
+        out = self._out
+        layout = self._layout.tables[t.index]
+        out.line(f"/* table {sanitise(t.name)} */")
+        out.line(f"p4_table *const table = &ctx->tables[{t.index}];")
+        if t.key:
+            self._key(t, layout)
+            out.line(f"p4_entry *entry = {_FIND[t.kind]}(table, key, {layout.key_words});")
+        else:
+            out.line("p4_entry *entry = NULL;")
+        out.line("const bool hit = entry != NULL;")
+        if t.direct_meter is not None:
+            self._direct_meter(t)
+        out.line("if (!hit) entry = table->default_entry;")
+        if t.with_counters:
+            out.line("entry->packets++;")
+            out.line("entry->bytes += pkt->ingress_length;")
+        if t.support_timeout:
+            out.line("entry->last_hit = ctx->now;")
+        if t.profile is not None:
+            self._resolve(t.profile)
+        self._dispatch(t, labels)
+
+    def _key(self, t: ir.Table, layout: TableLayout) -> None:
+        out = self._out
+        ex = Expressions(self._phv, out)
+        terms: list[list[str]] = [[] for _ in range(layout.key_words)]
+        for i, field in enumerate(t.key):
+            v = ex.cut(field.value, field.width)
+            code = v.code
+            if field.mask is not None and i != layout.lpm_field and not v.type.wide:
+                code = f"({code} & {constant(field.mask & v.high, v.type)})"
+            guard = ""
+            if isinstance(field.value, ir.FieldRef) and field.value.header is not None:
+                valid = self._phv.header(field.value.header).valid
+                guard = "" if valid == "true" else valid
+            width, word, shift = field.width, layout.offsets[i] // 64, layout.offsets[i] % 64
+            parts: list[tuple[int, str]]
+            if i == layout.lpm_field:
+                parts = self._left_aligned(ex, code, width, layout.lpm_word)
+            elif v.type.wide:
+                parts = [(word + w, f"{code}[{w}]") for w in range(words(width))]
+                if field.mask is not None:
+                    parts = [
+                        (w, f"({c} & {constant(field.mask >> 64 * n, U64)})")
+                        for n, (w, c) in enumerate(parts)
+                    ]
+            elif v.type.bits == 128:
+                name = out.temporary("k")
+                out.line(f"const p4_u128 {name} = {code};")
+                parts = [(word, f"(uint64_t){name}"), (word + 1, f"(uint64_t)({name} >> 64)")]
+            else:
+                parts = [(word, f"{ex.paren(code)} << {shift}" if shift else code)]
+            for w, c in parts:
+                terms[w].append(f"({guard} ? {c} : 0)" if guard else f"({c})")
+        with out.block(f"const uint64_t key[{layout.key_words}] =", ";"):
+            for word_terms in terms:
+                out.line(" | ".join(word_terms) + ",")
+
+    def _left_aligned(self, ex: Expressions, code: str, width: int, first: int) -> list[tuple[int, str]]:
+        spare = -width % 64
+        if width <= 64:
+            return [(first, f"{ex.paren(code)} << {spare}" if spare else code)]
+        count = words(width)
+        if width <= 128:
+            name = self._out.temporary("k")
+            self._out.line(f"const p4_u128 {name} = {ex.paren(code)} << {spare};")
+            return [(first, f"(uint64_t)({name} >> 64)"), (first + 1, f"(uint64_t){name}")]
+        name = self._out.temporary("w")
+        self._out.line(f"uint64_t {name}[{count}];")
+        self._out.line(f"w_shl({name}, {code}, {spare}, {count});")
+        return [(first + i, f"{name}[{count - 1 - i}]") for i in range(count)]
+
+    def _direct_meter(self, t: ir.Table) -> None:
+        """simple_switch meters hits only, before the action runs."""
+        assert t.direct_meter is not None
+        assert t.direct_meter.result is not None
+        out = self._out
+        offset = self._layout.table_data_bytes[t.index]
+        kind = "true" if t.direct_meter.bytes else "false"
+        with out.block("if (hit)"):
+            out.line(
+                f"const uint64_t colour = p4_meter_run((p4_meter *)(void *)(entry->data + {offset}), {kind}, "
+                "pkt->ingress_length, ctx->now);"
+            )
+            self._phv.store_code(Expressions(self._phv, out), t.direct_meter.result, "colour")
+
+    def _resolve(self, profile: ir.ActionProfile) -> None:
+        """From an entry of an indirect table to the member it stands for. A group with no member that is up
+        drops the packet."""
+        out = self._out
+        out.line(f"p4_profile *const profile = &ctx->profiles[{profile.index}];")
+        out.line("if (entry->action == P4_ACTION_MEMBER) entry = p4_profile_member(profile, entry);")
+        if profile.selector is not None:
+            hash_code = self._tools.calculations.call(profile.selector)
+            out.line("else if (entry->action == P4_ACTION_GROUP)")
+            out.line(f"  entry = p4_profile_pick(profile, entry, {hash_code});")
+        with out.block("if (P4_UNLIKELY(entry == NULL))"):
+            statements = Statements(self._tools, Expressions(self._phv, out), "goto done;", "")
+            statements.generate(ir.MarkToDrop())
+            out.line("goto done;")
+
+    def _dispatch(self, t: ir.Table, labels: dict[int, str]) -> None:
+        out = self._out
+        by_hit = t.next_by_hit is not None
+        with out.block("switch (entry->action)"):
+            for a in t.actions:
+                out.line(f"case {a.index}:")
+                data = f", (const action_{a.index}_data *)(const void *)entry->data" if a.params else ""
+                out.line(f"  if ({self._actions[id(a)]}(ctx, pkt, phv{data})) goto done;")
+                out.line("  break;" if by_hit else f"  {self._goto(t.next_by_action.get(a), labels)}")
+            out.line("default:")
+            out.line("  break;")
+        if t.next_by_hit is not None:
+            out.line(f"if (hit) {self._goto(t.next_by_hit.get(True), labels)}")
+            out.line(self._goto(t.next_by_hit.get(False), labels))
+        else:
+            # No action at all: the default of an indirect table that nobody set.
+            out.line(self._goto(t.default_next, labels))

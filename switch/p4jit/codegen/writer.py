@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Indented C text, and names for temporaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Writer:
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._depth = 0
+        self._serial = 0
+
+    def line(self, text: str = "") -> None:
+        self._lines.append("  " * self._depth + text if text else "")
+
+    def lines(self, *texts: str) -> None:
+        for text in texts:
+            self.line(text)
+
+    def label(self, name: str) -> None:
+        # The empty statement lets a label stand before a declaration or a closing brace.
+        self._lines.append("  " * max(self._depth - 1, 0) + f"{name}:;")
+
+    @contextmanager
+    def block(self, head: str, tail: str = "") -> Iterator[None]:
+        self.line(head + " {" if head else "{")
+        self._depth += 1
+        yield
+        self._depth -= 1
+        self.line("}" + tail)
+
+    def temporary(self, stem: str = "t") -> str:
+        self._serial += 1
+        return f"{stem}{self._serial}"
+
+    def text(self) -> str:
+        return "\n".join(self._lines) + "\n"
