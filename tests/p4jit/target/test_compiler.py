@@ -20,7 +20,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_no_compiler_says_what_to_install(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_compiler_says_what_to_install(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BuildError, match=r"no C compiler found.*apt install gcc libc6-dev"):
@@ -44,7 +46,9 @@ def test_a_failing_compiler_is_quoted(cache: Path, monkeypatch: pytest.MonkeyPat
     assert not list(cache.glob(".*")), "a failed compilation left its work behind"
 
 
-def test_the_same_source_is_compiled_once(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_same_source_is_compiled_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     library = program_library(_SOURCE)
     made = library.stat().st_mtime_ns
     # A compiler that says who it is and compiles nothing: only the cache can answer now.
