@@ -10,7 +10,7 @@ from p4jit.codegen.expressions import Expressions
 from p4jit.codegen.layout import Layout, TableLayout, words
 from p4jit.codegen.names import sanitise
 from p4jit.codegen.statements import Statements, Tools
-from p4jit.codegen.values import U64, constant
+from p4jit.codegen.values import unsigned
 from p4jit.codegen.writer import Writer
 from p4jit.frontend import ir
 
@@ -89,10 +89,11 @@ class Control:
         ex = Expressions(self._phv, out)
         terms: list[list[str]] = [[] for _ in range(layout.key_words)]
         for i, field in enumerate(t.key):
-            v = ex.cut(field.value, field.width)
-            code = v.code
-            if field.mask is not None and i != layout.lpm_field and not v.type.wide:
-                code = f"({code} & {constant(field.mask & v.high, v.type)})"
+            value = field.value
+            if field.mask is not None:
+                value = ir.Binary(ir.BinaryOp.AND, value, ir.Const(field.mask & ((1 << field.width) - 1)))
+            kind = unsigned(field.width)
+            code = ex.cast(ex.cut(value, field.width), kind)
             guard = ""
             if isinstance(field.value, ir.FieldRef) and field.value.header is not None:
                 valid = self._phv.header(field.value.header).valid
@@ -101,14 +102,9 @@ class Control:
             parts: list[tuple[int, str]]
             if i == layout.lpm_field:
                 parts = self._left_aligned(ex, code, width, layout.lpm_word)
-            elif v.type.wide:
+            elif kind.wide:
                 parts = [(word + w, f"{code}[{w}]") for w in range(words(width))]
-                if field.mask is not None:
-                    parts = [
-                        (w, f"({c} & {constant(field.mask >> 64 * n, U64)})")
-                        for n, (w, c) in enumerate(parts)
-                    ]
-            elif v.type.bits == 128:
+            elif kind.bits == 128:
                 name = out.temporary("k")
                 out.line(f"const p4_u128 {name} = {code};")
                 parts = [(word, f"(uint64_t){name}"), (word + 1, f"(uint64_t)({name} >> 64)")]

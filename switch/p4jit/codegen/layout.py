@@ -78,7 +78,7 @@ class TableLayout:
                 bits = ones ^ (ones >> prefix)
                 if i == self.lpm_field:
                     prefix_length = prefix
-                    key |= _left_align(value.value & bits, width) << (self.lpm_word * 64)
+                    key |= _left_align(value.value & bits & self._static[i], width) << (self.lpm_word * 64)
                     continue
             elif field.kind is ir.MatchKind.RANGE:
                 key |= value.value << offset

@@ -66,9 +66,9 @@ class Statements:
                 self._push(k, n)
             case ir.Pop(stack=k, count=n):
                 self._pop(k, n)
-            case ir.MarkToDrop():
-                self._phv.store_standard(self._out, "standard_metadata.egress_spec", "ctx->drop_port")
-                self._phv.store_standard(self._out, "intrinsic_metadata.mcast_grp", "0")
+            case ir.MarkToDrop(egress_spec=spec, multicast_group=group):
+                self._mark(spec, "standard_metadata.egress_spec", "(uint64_t)ctx->drop_port")
+                self._mark(group, "intrinsic_metadata.mcast_grp", "UINT64_C(0)")
             case ir.HashTo():
                 self._hash(s)
             case ir.Random():
@@ -79,6 +79,13 @@ class Statements:
                 self._message(s)
             case _:
                 self._decide(s)
+
+    def _mark(self, target: ir.FieldRef | None, standard: str, code: str) -> None:
+        """Set a field of a copy of standard_metadata, or of standard_metadata itself."""
+        if target is not None:
+            self._phv.store_code(self._ex, target, code)
+        else:
+            self._phv.store_standard(self._out, standard, code)
 
     # ---- headers -----------------------------------------------------------------------------------------
 

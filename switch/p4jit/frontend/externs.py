@@ -125,7 +125,7 @@ def calculation_inputs(item: Cursor, symbols: Symbols) -> list[ir.Expr]:
     for entry in item.get("input").items():
         kind = entry.get("type").string()
         if kind == "field":
-            inputs.append(symbols.field_or_valid(entry.get("value")))
+            inputs.append(symbols.field_ref(entry.get("value")))
         elif kind == "hexstr":
             inputs.append(sized_constant(entry))
         elif kind == "header":
@@ -191,9 +191,7 @@ def load_lists(root: Cursor, symbols: Symbols) -> None:
 def _learn_element(entry: Cursor, symbols: Symbols) -> tuple[ir.Expr, int]:
     kind = entry.get("type").string()
     if kind == "field":
-        element = symbols.field_or_valid(entry.get("value"))
-        if isinstance(element, ir.ValidBit):
-            return element, 1
+        element = symbols.field_ref(entry.get("value"))
         if element.field.varbit:
             raise entry.error("a digest cannot hold a varbit field")
         return element, element.field.width

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <sys/mman.h>
+#include "blocks.h"
 
-#include "table_private.h"
+#include <stdlib.h>
+#include <sys/mman.h>
 
 #define HUGE_PAGE (UINT64_C(1) << 21)
 

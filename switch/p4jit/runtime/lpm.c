@@ -52,7 +52,7 @@ static bool reserve_lines(p4_table *t) {
   uint64_t lines = l->lines == 0 ? 128 : l->lines;
   while (lines < need) lines *= 2;
   if (lines > UINT32_MAX) return false;
-  uint8_t *arena = p4_block_grow(l->arena, (uint64_t)l->used * 64, lines * 64);
+  uint8_t *arena = p4_block_grow(l->arena, (uint64_t)l->lines * 64, lines * 64);
   if (arena == NULL) return false;
   l->arena = arena;
   l->lines = (uint32_t)lines;

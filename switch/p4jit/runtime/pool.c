@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #define LINE 64u
+#define SLACK LINE /* a port may place a frame some bytes later, for a VLAN tag to come before it */
 
 static size_t round_up(size_t bytes) { return (bytes + LINE - 1) & ~(size_t)(LINE - 1); }
 
@@ -14,7 +15,7 @@ int p4_pool_init(p4_pool *pool, uint32_t count, uint32_t phv_bytes, uint32_t hea
   size_t data_offset = round_up(sizeof(p4_packet)) + round_up(phv_bytes);
   uint32_t room = (uint32_t)round_up(headroom < P4_MIN_HEADROOM ? P4_MIN_HEADROOM : headroom);
   /* An odd number of lines, so that the same field of different packets falls into different cache sets. */
-  size_t stride = data_offset + room + round_up(P4_FRAME_BYTES);
+  size_t stride = data_offset + room + round_up(P4_FRAME_BYTES) + SLACK;
   if (stride / LINE % 2 == 0) stride += LINE;
   void *memory = mmap(NULL, stride * count, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -43,7 +43,7 @@ typedef struct p4_port_stats {
   uint64_t tx_packets, tx_bytes;
   /* Lost on the way in: */
   uint64_t rx_overrun;    /* by the kernel, for want of room: we were too slow */
-  uint64_t rx_oversize;   /* longer than P4_FRAME_BYTES: turn off GRO and GSO on the peer */
+  uint64_t rx_oversize;   /* longer than P4_FRAME_BYTES */
   uint64_t rx_short;      /* no whole Ethernet header */
   uint64_t rx_no_packet;  /* the pool was empty (a capture file waits instead) */
   /* Lost on the way out: */
@@ -81,7 +81,7 @@ void p4_port_close(p4_port *); /* NULL is fine */
 /* For epoll; -1 when there is none (pcap, memory, interface gone). May change in p4_port_link_changed. */
 int p4_port_fd(const p4_port *);
 
-/* Input is there that no readiness of p4_port_fd will tell of (capture files). */
+/* Input is there that no readiness of p4_port_fd will tell of (capture files, a frame that stands for many). */
 bool p4_port_pending(const p4_port *);
 
 /* At most `max` frames, in order. Sets data, length, capacity, ingress_port and arrival (= now). */

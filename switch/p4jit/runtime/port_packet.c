@@ -9,8 +9,8 @@
  * ring memory.
  *
  * Frames of a sender on this machine have not been through hardware: the tag of a VLAN may be apart from
- * the frame, the checksum unfinished. PACKET_VNET_HDR tells what is missing and it is put right, since a
- * switch on a wire would see neither.
+ * the frame, the checksum unfinished, one frame stand for many. PACKET_VNET_HDR tells what is missing and it
+ * is put right, since a switch on a wire would see none of it.
  */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
@@ -28,22 +28,17 @@
 #include "offload.h"
 #include "port_driver.h"
 
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* headers before Linux 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
 #define SLOT_BYTES 2048u
 #define SLOTS 1024u     /* 2 MB a port: what libpcap gives bmv2 */
 #define FEWEST_SLOTS 64u
 #define BLOCK_BYTES (16u * SLOT_BYTES)
 #define TAG_BYTES 4u    /* of a VLAN, after the addresses */
 #define ADDRESS_BYTES 12u
-
-typedef struct packet_port {
-  int receiver;
-  int sender; /* apart: frames it sends carry no virtio_net_hdr */
-  uint8_t *ring;
-  uint32_t slots;
-  uint32_t head;
-  struct iovec parts[P4_PORT_BURST];
-  struct mmsghdr messages[P4_PORT_BURST];
-} packet_port;
+#define LARGE_BYTES (66u << 10) /* 64 KB of IP and what is around it */
 
 /* What the kernel says about a frame beside its bytes. */
 typedef struct frame_note {
@@ -53,72 +48,137 @@ typedef struct frame_note {
   struct virtio_net_hdr offload;
 } frame_note;
 
+/* A frame being cut into segments. */
+typedef struct large_frame {
+  p4_segments segments;
+  frame_note note;
+  bool active;
+  uint8_t bytes[LARGE_BYTES];
+} large_frame;
+
+typedef struct packet_port {
+  int receiver;
+  int sender; /* apart: frames it sends carry no virtio_net_hdr */
+  uint8_t *ring;
+  uint32_t slots;
+  uint32_t head;
+  large_frame *large; /* NULL until there is one */
+  struct iovec parts[P4_PORT_BURST];
+  struct mmsghdr messages[P4_PORT_BURST];
+} packet_port;
+
 static struct tpacket2_hdr *slot(const packet_port *state) {
   return (struct tpacket2_hdr *)(state->ring + (size_t)state->head * SLOT_BYTES);
 }
 
-/* Leave room for a tag and finish the frame; `packet->data` is where the frame without its tag starts. */
-static void complete(p4_packet *packet, const frame_note *note) {
-  if (note->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-    p4_complete_checksum(packet->data, packet->length, note->offload.csum_start, note->offload.csum_offset);
-  if (note->status & TP_STATUS_VLAN_VALID) {
-    uint16_t protocol = note->status & TP_STATUS_VLAN_TPID_VALID ? note->tag_protocol : ETH_P_8021Q;
-    const uint16_t tag[2] = {htons(protocol), htons(note->tag)};
-    packet->data -= TAG_BYTES;
-    packet->length += TAG_BYTES;
-    packet->capacity += TAG_BYTES;
-    memmove(packet->data, packet->data + TAG_BYTES, ADDRESS_BYTES);
-    memcpy(packet->data + ADDRESS_BYTES, tag, sizeof tag);
-  }
+/* Put the tag back in front, where there is room for it. */
+static void add_tag(p4_packet *packet, const frame_note *note) {
+  if (!(note->status & TP_STATUS_VLAN_VALID)) return;
+  uint16_t protocol = note->status & TP_STATUS_VLAN_TPID_VALID ? note->tag_protocol : ETH_P_8021Q;
+  const uint16_t tag[2] = {htons(protocol), htons(note->tag)};
+  packet->data -= TAG_BYTES;
+  packet->length += TAG_BYTES;
+  memmove(packet->data, packet->data + TAG_BYTES, ADDRESS_BYTES);
+  memcpy(packet->data + ADDRESS_BYTES, tag, sizeof tag);
 }
 
-/* Take the frame the kernel queued because its slot was too small. False when it is lost, and counted. */
-static bool take_long(p4_port *port, p4_packet *packet) {
+/* Fetch a frame the kernel queued because its slot was too small; fills in the note. Returns its length, or 0
+ * when it is lost, and counted. */
+static uint32_t fetch_long(p4_port *port, uint8_t *to, uint32_t room, frame_note *note) {
   packet_port *state = port->state;
-  frame_note note = {0};
   union {
     struct cmsghdr header;
     uint8_t bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
   } control;
-  struct iovec parts[2] = {{&note.offload, sizeof note.offload},
-                           {packet->data, P4_FRAME_BYTES - TAG_BYTES}};
+  struct iovec parts[2] = {{&note->offload, sizeof note->offload}, {to, room}};
   struct msghdr message = {
       .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t bytes = recvmsg(state->receiver, &message, MSG_DONTWAIT | MSG_TRUNC);
-  if (bytes < (ssize_t)sizeof note.offload) {
+  if (bytes < (ssize_t)sizeof note->offload) {
     port->stats.rx_overrun++;
-    return false;
+    return 0;
   }
   if (message.msg_flags & MSG_TRUNC) {
     port->stats.rx_oversize++;
-    return false;
+    return 0;
   }
-  packet->length = (uint32_t)bytes - (uint32_t)sizeof note.offload;
   const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
   if (c != NULL && c->cmsg_level == SOL_PACKET && c->cmsg_type == PACKET_AUXDATA) {
     struct tpacket_auxdata aux;
     memcpy(&aux, CMSG_DATA(c), sizeof aux);
-    note.status = aux.tp_status;
-    note.tag = aux.tp_vlan_tci;
-    note.tag_protocol = aux.tp_vlan_tpid;
+    note->status = aux.tp_status;
+    note->tag = aux.tp_vlan_tci;
+    note->tag_protocol = aux.tp_vlan_tpid;
   }
-  complete(packet, &note);
-  return true;
+  return (uint32_t)bytes - (uint32_t)sizeof note->offload;
 }
 
-/* Take the frame in this slot. False when it is lost, and counted. */
-static bool take(p4_port *port, const struct tpacket2_hdr *slot, uint32_t status, p4_packet *packet) {
-  if (status & TP_STATUS_COPY) return take_long(port, packet);
+/* Copy the frame of this slot, which may be queued instead. Returns its length, or 0 when it is lost, and
+ * counted. */
+static uint32_t fetch(p4_port *port, const struct tpacket2_hdr *slot, uint8_t *to, uint32_t room,
+                      frame_note *note) {
+  if (note->status & TP_STATUS_COPY) return fetch_long(port, to, room, note);
   if (slot->tp_snaplen < slot->tp_len) {
     port->stats.rx_overrun++; /* no room to queue it */
+    return 0;
+  }
+  memcpy(to, (const uint8_t *)slot + slot->tp_mac, slot->tp_snaplen);
+  return slot->tp_snaplen;
+}
+
+/* Make the frame of this slot the one that is cut next. */
+static void begin_large(p4_port *port, const struct tpacket2_hdr *slot, const frame_note *note) {
+  packet_port *state = port->state;
+  if (state->large == NULL) state->large = malloc(sizeof *state->large);
+  large_frame *large = state->large;
+  if (large == NULL) {
+    if (note->status & TP_STATUS_COPY) (void)recv(state->receiver, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
+    port->stats.rx_no_packet++;
+    return;
+  }
+  large->note = *note;
+  uint32_t length = fetch(port, slot, large->bytes, sizeof large->bytes, &large->note);
+  if (length == 0) return;
+  const struct virtio_net_hdr *offload = &large->note.offload;
+  uint8_t kind = offload->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+  bool tcp = kind == VIRTIO_NET_HDR_GSO_TCPV4 || kind == VIRTIO_NET_HDR_GSO_TCPV6;
+  large->active = (tcp || kind == VIRTIO_NET_HDR_GSO_UDP_L4) &&
+                  p4_segments_begin(&large->segments, large->bytes, length, offload->csum_start,
+                                    offload->gso_size, tcp, P4_FRAME_BYTES - TAG_BYTES);
+  if (!large->active) port->stats.rx_oversize++;
+}
+
+/* False when the large frame is used up. */
+static bool cut(packet_port *state, p4_packet *packet) {
+  large_frame *large = state->large;
+  packet->length = p4_segments_next(&large->segments, large->bytes, packet->data);
+  large->active = packet->length != 0;
+  if (large->active) add_tag(packet, &large->note);
+  return large->active;
+}
+
+/* Take the frame of the next slot, which gets free. False when none comes of it: lost, and counted, or large. */
+static bool take(p4_port *port, struct tpacket2_hdr *slot, uint32_t status, p4_packet *packet) {
+  frame_note note = {.status = status, .tag = slot->tp_vlan_tci, .tag_protocol = slot->tp_vlan_tpid};
+  memcpy(&note.offload, (const uint8_t *)slot + slot->tp_mac - sizeof note.offload, sizeof note.offload);
+  packet->length = 0;
+  if (P4_UNLIKELY(note.offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)) {
+    begin_large(port, slot, &note);
     return false;
   }
-  const uint8_t *frame = (const uint8_t *)slot + slot->tp_mac;
-  frame_note note = {.status = status, .tag = slot->tp_vlan_tci, .tag_protocol = slot->tp_vlan_tpid};
-  memcpy(&note.offload, frame - sizeof note.offload, sizeof note.offload);
-  packet->length = slot->tp_snaplen;
-  memcpy(packet->data, frame, packet->length);
-  complete(packet, &note);
+  packet->length = fetch(port, slot, packet->data, P4_FRAME_BYTES, &note);
+  if (packet->length == 0) return false;
+  if (packet->length > P4_FRAME_BYTES - TAG_BYTES && (note.status & TP_STATUS_VLAN_VALID)) {
+    port->stats.rx_oversize++;
+    return false;
+  }
+  if (packet->length < ETH_HLEN) {
+    port->stats.rx_short++;
+    return false;
+  }
+  if (note.offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+    p4_complete_checksum(packet->data, packet->length, note.offload.csum_start, note.offload.csum_offset);
+  add_tag(packet, &note);
   return true;
 }
 
@@ -130,31 +190,39 @@ static void clear_error(const packet_port *state) {
   (void)getsockopt(state->sender, SOL_SOCKET, SO_ERROR, &error, &size);
 }
 
+static bool packet_pending(const p4_port *port) {
+  const packet_port *state = port->state;
+  return state->large != NULL && state->large->active;
+}
+
 static int packet_receive(p4_port *port, p4_pool *pool, p4_packet **out, int max, uint64_t now) {
   packet_port *state = port->state;
   int n = 0;
   if (P4_UNLIKELY(!port->up)) clear_error(state);
-  for (uint32_t looked = 0; n < max && looked < state->slots; looked++) {
+  for (uint32_t looked = 0; n < max && looked < state->slots;) {
+    bool cutting = packet_pending(port);
     struct tpacket2_hdr *here = slot(state);
-    uint32_t status = __atomic_load_n(&here->tp_status, __ATOMIC_ACQUIRE);
-    if (!(status & TP_STATUS_USER)) break;
+    uint32_t status = 0;
+    if (P4_LIKELY(!cutting)) {
+      status = __atomic_load_n(&here->tp_status, __ATOMIC_ACQUIRE);
+      if (!(status & TP_STATUS_USER)) break;
+    }
     p4_packet *packet = p4_pool_get(pool);
     bool taken = false;
     if (P4_LIKELY(packet != NULL)) {
       /* A tag put back goes before the data, so that the frame's bytes are written once. */
       packet->data += TAG_BYTES;
-      packet->capacity -= TAG_BYTES;
-      taken = take(port, here, status, packet);
+      taken = cutting ? cut(state, packet) : take(port, here, status, packet);
     } else {
-      if (status & TP_STATUS_COPY) (void)recv(state->receiver, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
       port->stats.rx_no_packet++;
+      if (cutting) state->large->active = false;
+      if (status & TP_STATUS_COPY) (void)recv(state->receiver, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
     }
-    __atomic_store_n(&here->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-    if (++state->head == state->slots) state->head = 0;
-    __builtin_prefetch(slot(state));
-    if (taken && P4_UNLIKELY(packet->length < ETH_HLEN)) {
-      port->stats.rx_short++;
-      taken = false;
+    if (P4_LIKELY(!cutting)) {
+      __atomic_store_n(&here->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+      if (++state->head == state->slots) state->head = 0;
+      __builtin_prefetch(slot(state));
+      looked++;
     }
     if (P4_UNLIKELY(!taken)) {
       if (packet != NULL) p4_pool_put(pool, packet);
@@ -208,6 +276,7 @@ static void packet_close(p4_port *port) {
   if (state->ring != NULL) munmap(state->ring, (size_t)state->slots * SLOT_BYTES);
   if (state->receiver >= 0) close(state->receiver);
   if (state->sender >= 0) close(state->sender);
+  free(state->large);
   free(state);
   port->state = NULL;
   port->driver = NULL;
@@ -215,6 +284,7 @@ static void packet_close(p4_port *port) {
 
 static const p4_port_driver driver = {
     .fd = packet_fd,
+    .pending = packet_pending,
     .receive = packet_receive,
     .send = packet_send,
     .statistics = packet_statistics,

@@ -23,50 +23,11 @@ uint32_t p4_table_locate(const p4_table *t, const uint64_t *record, uint32_t ran
   const p4_table_control *c = t->control;
   if (c->index.slots == NULL) return P4_NONE;
   const uint32_t hash = record_hash(t, record, rank);
-  for (uint32_t at = hash & c->index.mask;; at = (at + 1) & c->index.mask) {
-    const uint64_t slot = c->index.slots[at];
-    if (slot == 0) return P4_NONE;
-    const uint32_t handle = (uint32_t)slot - 1;
-    if (slot >> 32 == hash && c->ranks[handle] == rank &&
-        p4_same_key(p4_table_record(t, handle), record, c->record_words))
-      return handle;
+  for (uint32_t at = hash;;) {
+    const uint32_t handle = p4_match_index_next(&c->index, hash, &at);
+    if (handle == P4_NONE) return P4_NONE;
+    if (c->ranks[handle] == rank && p4_same_key(p4_table_record(t, handle), record, c->record_words)) return handle;
   }
-}
-
-static void index_put(p4_match_index *index, uint64_t slot) {
-  uint32_t at = (uint32_t)(slot >> 32) & index->mask;
-  while (index->slots[at] != 0) at = (at + 1) & index->mask;
-  index->slots[at] = slot;
-}
-
-/* At least twice as many slots as entries. */
-static bool index_reserve(p4_match_index *index, uint32_t count) {
-  if (index->slots != NULL && count <= index->mask / 2) return true;
-  const uint64_t size = index->slots == NULL ? 8 : ((uint64_t)index->mask + 1) * 2;
-  if (size > UINT64_C(1) << 32) return false;
-  p4_match_index grown = {.slots = p4_block_new(size * sizeof(uint64_t)), .mask = (uint32_t)(size - 1)};
-  if (grown.slots == NULL) return false;
-  memset(grown.slots, 0, size * sizeof(uint64_t));
-  for (uint64_t i = 0; index->slots != NULL && i <= index->mask; i++)
-    if (index->slots[i] != 0) index_put(&grown, index->slots[i]);
-  if (index->slots != NULL) p4_block_free(index->slots, ((uint64_t)index->mask + 1) * sizeof(uint64_t));
-  *index = grown;
-  return true;
-}
-
-static void index_remove(p4_table *t, uint32_t handle) {
-  p4_match_index *index = &t->control->index;
-  const uint32_t hash = record_hash(t, p4_table_record(t, handle), t->control->ranks[handle]);
-  uint32_t hole = hash & index->mask;
-  while ((uint32_t)index->slots[hole] != handle + 1) hole = (hole + 1) & index->mask;
-  for (uint32_t at = (hole + 1) & index->mask; index->slots[at] != 0; at = (at + 1) & index->mask) {
-    const uint32_t home = (uint32_t)(index->slots[at] >> 32) & index->mask;
-    /* It may move to the hole unless its home lies behind the hole. */
-    if (((at - home) & index->mask) < ((at - hole) & index->mask)) continue;
-    index->slots[hole] = index->slots[at];
-    hole = at;
-  }
-  index->slots[hole] = 0;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------- */
@@ -206,7 +167,7 @@ static void free_entries(p4_table *t) {
   free_kind(t);
   if (t->entries != NULL) p4_block_free(t->entries, c->capacity * t->entry_stride);
   if (c->records != NULL) p4_block_free(c->records, (uint64_t)c->capacity * c->record_words * sizeof(uint64_t));
-  if (c->index.slots != NULL) p4_block_free(c->index.slots, ((uint64_t)c->index.mask + 1) * sizeof(uint64_t));
+  p4_match_index_free(&c->index);
   free(c->ranks);
   p4_timeouts_free(&c->timeouts);
   p4_handles_free(&c->handles);
@@ -304,12 +265,12 @@ static p4_entry *insert_match(p4_table *t, const uint64_t *key, const uint64_t *
   if (t->info->kind == P4_EXACT) return p4_exact_insert(t, key, handle);
   const uint32_t words = t->info->key_words;
   uint64_t *record = c->records + (uint64_t)handle * c->record_words;
-  if (!index_reserve(&c->index, t->count + 1)) return NULL;
+  if (!p4_match_index_reserve(&c->index, t->count + 1)) return NULL;
   memcpy(record, key, words * sizeof *record);
   if (mask != NULL) memcpy(record + words, mask, words * sizeof *record);
   c->ranks[handle] = rank;
   if (!(t->info->kind == P4_LPM ? p4_lpm_insert(t, handle) : p4_ternary_insert(t, handle))) return NULL;
-  index_put(&c->index, (uint64_t)record_hash(t, record, rank) << 32 | (handle + 1));
+  p4_match_index_put(&c->index, record_hash(t, record, rank), handle);
   p4_entry *e = (p4_entry *)(t->entries + handle * t->entry_stride);
   e->handle = handle;
   return e;
@@ -320,7 +281,7 @@ static void delete_match(p4_table *t, uint32_t handle) {
     p4_exact_delete(t, handle);
     return;
   }
-  index_remove(t, handle);
+  p4_match_index_remove(&t->control->index, record_hash(t, p4_table_record(t, handle), t->control->ranks[handle]), handle);
   if (t->info->kind == P4_LPM)
     p4_lpm_delete(t, handle);
   else

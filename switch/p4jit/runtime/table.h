@@ -136,7 +136,7 @@ P4_INLINE p4_entry *p4_exact_find(p4_table *t, const uint64_t *key, const unsign
 P4_INLINE uint64_t p4_lpm_window(const uint64_t *field, const unsigned words, unsigned at) {
   unsigned word = at / 8, shift = at % 8 * 8;
   uint64_t window = field[word] << shift;
-  if (shift != 0 && word + 1 < words) window |= field[word + 1] >> (64 - shift);
+  if (words > 1 && shift != 0 && word < words - 1) window |= field[word + 1] >> (64 - shift);
   return window;
 }
 
@@ -152,7 +152,9 @@ P4_INLINE const p4_lpm_group *p4_lpm_group_find(const p4_table *t, const uint64_
 }
 
 P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned words) {
-  const unsigned exact_words = t->info->lpm_word;
+  /* The field has at least a word: with one in all, the compiler knows that there is no group to look for. */
+  const unsigned exact_words = words == 1 ? 0 : t->info->lpm_word;
+  if (exact_words >= words) __builtin_unreachable();
   const uint64_t *field = key + exact_words;
   const unsigned field_words = words - exact_words;
   const p4_lpm_group *group = p4_lpm_group_find(t, key, exact_words);

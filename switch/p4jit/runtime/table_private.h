@@ -5,26 +5,13 @@
 #ifndef P4JIT_TABLE_PRIVATE_H
 #define P4JIT_TABLE_PRIVATE_H
 
+#include "blocks.h"
 #include "handles.h"
+#include "match_index.h"
 #include "table.h"
 #include "timeouts.h"
 
-/* ---- memory ------------------------------------------------------------------------------------------ */
-
-/* Arrays that packets index at random. Large ones get huge pages: otherwise most lookups would miss the TLB
- * as well as the cache. Not zeroed. */
-void *p4_block_new(uint64_t bytes);
-void p4_block_free(void *block, uint64_t bytes);
-/* A larger block with the old one's contents, which is freed; NULL, and the old one stays. */
-void *p4_block_grow(void *block, uint64_t bytes, uint64_t new_bytes);
-
 /* ---- what only control calls use ----------------------------------------------------------------------- */
-
-/* Finds an entry by all of its match: (hash << 32 | handle + 1), 0 where free. */
-typedef struct p4_match_index {
-  uint64_t *slots;
-  uint32_t mask;
-} p4_match_index;
 
 struct p4_table_control {
   p4_handles handles;

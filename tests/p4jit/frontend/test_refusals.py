@@ -110,6 +110,13 @@ CASES: list[Case] = [
     ),
     ("calculations/0/input/2/bitwidth", 0, "$.calculations[0].input[2].bitwidth", "between 1"),
     ("learn_lists/0/elements/0", op("+", None, 1), "$.learn_lists[0].elements[0]", "in a digest"),
+    (
+        "learn_lists/0/elements/0",
+        field("meta", "$valid$"),
+        "$.learn_lists[0].elements[0].value",
+        "hidden field",
+    ),
+    ("calculations/0/input/1", field("meta", "$valid$"), "$.calculations[0].input[1].value", "hidden field"),
     ("learn_lists/0/id", 0, "$.learn_lists[0].id", "between 1 and 65535"),
     ("field_lists/0/id", 65536, "$.field_lists[0].id", "between 1 and 65535"),
     (

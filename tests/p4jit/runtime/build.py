@@ -49,12 +49,16 @@ class Driver:
         writer = threading.Thread(target=_write, args=(self._process.stdin, script))
         writer.start()
         answers: list[str] = []
-        for line in self._process.stdout:
-            if line == "end\n":
-                writer.join()
-                return answers
-            answers.append(line.rstrip("\n"))
-        writer.join()
+        try:
+            for line in self._process.stdout:
+                if line == "end\n":
+                    return answers
+                answers.append(line.rstrip("\n"))
+        except BaseException:  # a test's time limit, for one: a driver that hangs must not outlive it
+            self._process.kill()
+            raise
+        finally:
+            writer.join()
         status = self._process.wait()
         self._process = None
         raise AssertionError(f"{self._executable.name} ended with status {status} after {answers[-3:]}")

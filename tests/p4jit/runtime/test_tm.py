@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, field
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.p4jit.runtime.build import Driver, driver
@@ -279,7 +279,8 @@ def words(operation: tuple[object, ...], identity: int) -> str:
     return " ".join([str(name), *(str(int(a)) if isinstance(a, bool) else str(a) for a in arguments)])
 
 
-@given(st.lists(steps, max_size=60))
+@settings(max_examples=300)
+@given(st.lists(steps, max_size=60) | st.lists(steps, min_size=60, max_size=120))
 def test_serves_as_the_model_does(manager: Driver, operations: list[tuple[object, ...]]) -> None:
     """Tail drop, depths, strict priority, order, turns, shaping, blocking, holding and event times."""
     script = [f"init {QUEUES}"]

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Optional match: a value or anything.
+ */
+#include <core.p4>
+#include <v1model.p4>
+
+header key_t {
+    bit<16> a;
+    bit<8>  b;
+}
+
+header mark_t {
+    bit<8> value;
+}
+
+struct headers_t {
+    mark_t mark;
+    key_t  key;
+}
+
+struct metadata_t { }
+
+parser Parse(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t sm) {
+    state start { packet.extract(hdr.key); transition accept; }
+}
+
+control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t sm) {
+    action found(bit<8> value) { hdr.mark.value = value; }
+    table t {
+        key = {
+            hdr.key.a: optional;
+            hdr.key.b: optional;
+        }
+        actions = { found; NoAction; }
+    }
+    apply {
+        sm.egress_spec = 1;
+        hdr.mark.setValid();
+        hdr.mark.value = 0xff;
+        t.apply();
+    }
+}
+
+#include "include/v1switch.p4"
