@@ -50,10 +50,7 @@ class Calculations:
         out = self._out
         payload = any(isinstance(e, ir.Payload) for e in c.inputs)
         room = sum(self._max_bits(e) for e in c.inputs) // 8 + len(c.inputs) + 8
-        with out.block(
-            f"static uint64_t calculation_{c.index}(__attribute__((unused)) const p4_packet *pkt, "
-            "__attribute__((unused)) phv_t *phv)"
-        ):
+        with out.block(f"static uint64_t calculation_{c.index}(const p4_packet *pkt, phv_t *phv)"):
             out.line(f"uint8_t bytes[{room}{' + P4_FRAME_BYTES' if payload else ''}];")
             out.line("p4_bits b = {bytes, 0, sizeof bytes};")
             for e in c.inputs:
@@ -103,10 +100,7 @@ class Calculations:
         out = self._out
         if any(c.verify for c in checksums):
             self._verify([c for c in checksums if c.verify])
-        with out.block(
-            "static void update_checksums(__attribute__((unused)) p4_context *ctx, "
-            "__attribute__((unused)) p4_packet *pkt, __attribute__((unused)) phv_t *phv)"
-        ):
+        with out.block("static void update_checksums(p4_context *ctx, p4_packet *pkt, phv_t *phv)"):
             for c in checksums:
                 if c.update:
                     ex = Expressions(self._phv, out)
@@ -119,9 +113,7 @@ class Calculations:
 
     def _verify(self, checksums: list[ir.Checksum]) -> None:
         out = self._out
-        with out.block(
-            "static bool checksums_hold(__attribute__((unused)) p4_context *ctx, p4_packet *pkt, phv_t *phv)"
-        ):
+        with out.block("static bool checksums_hold(p4_context *ctx, p4_packet *pkt, phv_t *phv)"):
             out.line("bool hold = true;")
             for c in checksums:
                 ex = Expressions(self._phv, out)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from p4jit.codegen.expressions import Expressions
 from p4jit.codegen.layout import Layout, TableLayout, words
-from p4jit.codegen.names import sanitise
-from p4jit.codegen.statements import Statements, Tools
-from p4jit.codegen.values import unsigned
+from p4jit.codegen.names import Names, sanitise
+from p4jit.codegen.statements import Statements, Tools, leaves
+from p4jit.codegen.values import U64, constant, unsigned
 from p4jit.codegen.writer import Writer
 from p4jit.frontend import ir
 
@@ -21,6 +21,13 @@ _FIND = {
     ir.MatchKind.RANGE: "p4_ternary_find",
 }
 
+_PREFIX = {ir.Table: "table", ir.Conditional: "condition", ir.DirectCall: "call"}
+
+
+def _always_default(t: ir.Table) -> bool:
+    """No key, and a default that no one can change or count."""
+    return not t.key and t.default_entry_const and t.profile is None and not t.with_counters
+
 
 class Control:
     def __init__(self, tools: Tools, layout: Layout, action_names: dict[int, str], out: Writer) -> None:
@@ -29,16 +36,18 @@ class Control:
         self._layout = layout
         self._actions = action_names
         self._out = out
+        self._next: ir.Node | None = None
 
     def declare(self, pipeline: ir.Pipeline, name: str) -> None:
         out = self._out
-        labels = {id(n): f"node_{i}" for i, n in enumerate(pipeline.nodes)}
-        with out.block(
-            f"static void {name}(__attribute__((unused)) p4_context *ctx, "
-            "__attribute__((unused)) p4_packet *pkt, __attribute__((unused)) phv_t *phv)"
-        ):
-            out.line(self._goto(pipeline.entry, labels))
-            for node in pipeline.nodes:
+        names = Names()
+        labels = {id(n): names.make(f"{_PREFIX[type(n)]}_{sanitise(n.name)}") for n in pipeline.nodes}
+        with out.block(f"static void {name}(p4_context *ctx, p4_packet *pkt, phv_t *phv)"):
+            if pipeline.nodes and pipeline.entry is not pipeline.nodes[0]:
+                out.line(self._goto(pipeline.entry, labels))
+            following = [*pipeline.nodes[1:], None][: len(pipeline.nodes)]
+            for node, after in zip(pipeline.nodes, following, strict=True):
+                self._next = after
                 out.line()
                 out.label(labels[id(node)])
                 with out.block(""):
@@ -48,23 +57,39 @@ class Control:
                         case ir.Conditional():
                             condition = Expressions(self._phv, out).boolean(node.condition)
                             out.line(f"if ({condition}) {self._goto(node.true_next, labels)}")
-                            out.line(self._goto(node.false_next, labels))
+                            self._continue(node.false_next, labels)
                         case ir.DirectCall():
-                            out.line(f"if ({self._actions[id(node.action)]}(ctx, pkt, phv)) goto done;")
-                            out.line(self._goto(node.next, labels))
-            out.label("done")
+                            out.line(self._call(node.action))
+                            self._continue(node.next, labels)
+            if pipeline.nodes:
+                out.label("done")
+                out.line("return;")
         out.line()
 
     @staticmethod
     def _goto(node: ir.Node | None, labels: dict[int, str]) -> str:
         return f"goto {labels[id(node)]};" if node is not None else "goto done;"
 
+    def _continue(self, node: ir.Node | None, labels: dict[int, str]) -> None:
+        """Go on at a node, the one that follows in the text without a jump."""
+        if node is not self._next:
+            self._out.line(self._goto(node, labels))
+
+    def _call(self, action: ir.Action) -> str:
+        data = f", (const action_{action.index}_data *)(const void *)entry->data" if action.params else ""
+        call = f"{self._actions[id(action)]}(ctx, pkt, phv{data})"
+        return f"if ({call}) goto done;" if leaves(action) else f"{call};"
+
     # ---- tables ------------------------------------------------------------------------------------------
 
     def _table(self, t: ir.Table, labels: dict[int, str]) -> None:
         out = self._out
+        if t.default is not None and _always_default(t):
+            self._constant_call(t, t.default)
+            follow = t.next_by_hit.get(False) if t.next_by_hit else t.next_by_action.get(t.default.action)
+            self._continue(follow, labels)
+            return
         layout = self._layout.tables[t.index]
-        out.line(f"/* table {sanitise(t.name)} */")
         out.line(f"p4_table *const table = &ctx->tables[{t.index}];")
         if t.key:
             self._key(t, layout)
@@ -83,6 +108,21 @@ class Control:
         if t.profile is not None:
             self._resolve(t.profile)
         self._dispatch(t, labels)
+
+    def _constant_call(self, t: ir.Table, call: ir.ActionCall) -> None:
+        """p4c makes a table of every statement outside of actions: its one action is called as it is."""
+        out = self._out
+        action = call.action
+        data = ""
+        if action.params:
+            numbers = []
+            for p, argument in zip(action.params, call.arguments, strict=True):
+                parts = [constant(argument >> 64 * i, U64) for i in range(words(p.width))]
+                numbers.append(f"{{{', '.join(parts)}}}" if p.width > 64 else parts[0])
+            out.line(f"static const action_{action.index}_data data = {{{', '.join(numbers)}}};")
+            data = ", &data"
+        name = f"{self._actions[id(action)]}(ctx, pkt, phv{data})"
+        out.line(f"if ({name}) goto done;" if leaves(action) else f"{name};")
 
     def _key(self, t: ir.Table, layout: TableLayout) -> None:
         out = self._out
@@ -165,14 +205,13 @@ class Control:
         with out.block("switch (entry->action)"):
             for a in t.actions:
                 out.line(f"case {a.index}:")
-                data = f", (const action_{a.index}_data *)(const void *)entry->data" if a.params else ""
-                out.line(f"  if ({self._actions[id(a)]}(ctx, pkt, phv{data})) goto done;")
+                out.line(f"  {self._call(a)}")
                 out.line("  break;" if by_hit else f"  {self._goto(t.next_by_action.get(a), labels)}")
             out.line("default:")
             out.line("  break;")
         if t.next_by_hit is not None:
             out.line(f"if (hit) {self._goto(t.next_by_hit.get(True), labels)}")
-            out.line(self._goto(t.next_by_hit.get(False), labels))
+            self._continue(t.next_by_hit.get(False), labels)
         else:
             # No action at all: the default of an indirect table that nobody set.
-            out.line(self._goto(t.default_next, labels))
+            self._continue(t.default_next, labels)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from p4jit.codegen.values import U64, CType, Value, constant, exact, fitting, modular, unsigned
+from p4jit.codegen.values import U64, CType, Value, constant, exact, fitting, mask, modular, unsigned
 from p4jit.frontend import ir
 from p4jit.frontend.errors import ProgramError
 
@@ -40,12 +41,15 @@ _LONG = 160
 
 
 class Expressions:
-    """Generates into one writer; ``params`` names the action data in scope, if any."""
+    """Generates into one writer; ``param`` names the data in scope of an ``action`` that has any."""
 
-    def __init__(self, phv: Phv, out: Writer, param: str | None = None) -> None:
+    def __init__(
+        self, phv: Phv, out: Writer, param: str | None = None, action: ir.Action | None = None
+    ) -> None:
         self._phv = phv
         self.out = out
         self._param = param
+        self._action = action
         self._wide_bytes = 0
 
     def _limbs(self, t: CType, count: int = 1) -> list[str]:
@@ -78,7 +82,8 @@ class Expressions:
                 return exact(f"(uint64_t){self._phv.header(h).valid}", 0, 1)
             case ir.Param(index=i, width=w):
                 assert self._param is not None
-                return self._phv.load_param(self, self._param, i, w)
+                assert self._action is not None
+                return self._phv.load_param(self, self._param, self._action, i, w)
             case ir.LastIndex(stack=s):
                 # bmv2 subtracts from an unsigned count: an empty stack gives 2^64 - 1.
                 return exact(f"((uint64_t){self._phv.next_index(s)} - 1)", 0, (1 << 64) - 1)
@@ -197,19 +202,20 @@ class Expressions:
             raise ProgramError("$", f"the width of '{op.value}' must be a constant from 1 to 65536")
         return e.value
 
-    def _mask(self, x: ir.Expr, mask: int, bits: int | None) -> Value:
+    def _mask(self, x: ir.Expr, ones: int, bits: int | None) -> Value:
         if bits is not None:
-            mask &= (1 << bits) - 1
-        need = max(mask.bit_length(), 1)
+            ones &= (1 << bits) - 1
+        need = max(ones.bit_length(), 1)
         v = self.data(x, need)
-        if v.interval and v.low >= 0 and v.high <= mask and (mask + 1) & mask == 0:
+        if v.interval and v.low >= 0 and v.high <= ones and (ones + 1) & ones == 0:
             return v
         t = unsigned(need)
         code = self.cast(v, t)
         if t.wide:
-            m = self._constant(mask, None)
-            return Value(self._wide(t, "w_and", code, self.cast(m, t), str(t.limbs)), t, (0, mask))
-        return Value(f"({code} & {constant(mask, t)})", t, (0, mask))
+            m = self._constant(ones, None)
+            return Value(self._wide(t, "w_and", code, self.cast(m, t), str(t.limbs)), t, (0, ones))
+        literal = f"{ones:#x}" if ones < 1 << 31 else constant(ones, t)
+        return Value(f"({code} & {literal})", t, (0, ones))
 
     def _arithmetic(self, op: ir.BinaryOp, left: ir.Expr, right: ir.Expr, bits: int | None) -> Value:
         a, b = self.data(left, bits), self.data(right, bits)
@@ -373,7 +379,7 @@ class Expressions:
             )
         if width == t.bits:
             return Value(code, t, (0, (1 << width) - 1))
-        return Value(f"({code} & {constant((1 << width) - 1, t)})", t, (0, (1 << width) - 1))
+        return Value(f"({code} & {mask(width, t)})", t, (0, (1 << width) - 1))
 
     def u64(self, e: ir.Expr) -> str:
         """The low 64 bits as uint64_t: an index, a session, a length."""
@@ -453,7 +459,9 @@ class Expressions:
 
 
 def _paren(code: str) -> str:
-    return code if code.isidentifier() or (code.startswith("(") and _closes_at_end(code)) else f"({code})"
+    return (
+        code if re.fullmatch(r"\w+", code) or (code.startswith("(") and _closes_at_end(code)) else f"({code})"
+    )
 
 
 def _closes_at_end(code: str) -> bool:

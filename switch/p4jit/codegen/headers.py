@@ -70,10 +70,7 @@ class Headers:
         head, varbit, tail = _split(t)
         name = self._phv.type_name(t)
         extra = ", uint32_t bits" if varbit else ""
-        unused = "" if t.fields else "__attribute__((unused)) "
-        with self._out.block(
-            f"P4_INLINE void extract_{name}({unused}{name} *h, {unused}const uint8_t *p{extra})"
-        ):
+        with self._out.block(f"P4_INLINE void extract_{name}({name} *h, const uint8_t *p{extra})"):
             self._load_groups(_groups(head))
             if varbit:
                 member = f"h->{self._phv.field_name(varbit)}"
@@ -135,8 +132,7 @@ class Headers:
         """``emit_T(bytes, header)`` writes the header and returns where the next one goes."""
         head, varbit, tail = _split(t)
         name = self._phv.type_name(t)
-        unused = "" if t.fields else "__attribute__((unused)) "
-        with self._out.block(f"P4_INLINE uint8_t *emit_{name}(uint8_t *p, {unused}const {name} *h)"):
+        with self._out.block(f"P4_INLINE uint8_t *emit_{name}(uint8_t *p, const {name} *h)"):
             self._store_groups(_groups(head))
             size = sum(f.width for f in head) // 8
             if varbit:
@@ -197,7 +193,7 @@ class Headers:
             for h in order:
                 out.line(f"size += {self._phv.header(h).valid} ? {self.size(h)} : 0;")
             out.line("uint8_t *const start = pkt->data + pkt->payload - size;")
-            out.line("__attribute__((unused)) uint8_t *p = start;")
+            out.line("uint8_t *p = start;")
             for h in order:
                 place = self._phv.header(h)
                 name = self._phv.type_name(h.type)

@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 
 from p4jit.codegen.expressions import Expressions
 from p4jit.codegen.layout import words
+from p4jit.codegen.names import Names
 from p4jit.codegen.phv import Place, fixed_bits, varbit_bytes
 from p4jit.codegen.statements import Statements, Tools
 from p4jit.codegen.values import U64, Value, constant
@@ -21,6 +22,14 @@ from p4jit.frontend.errors import ProgramError
 
 #: States a packet may pass: enough to take a whole frame a byte at a time, few enough to end at once.
 _MAX_STEPS = 16_384
+_ERRORS = (
+    "NoError",
+    "PacketTooShort",
+    "StackOutOfBounds",
+    "HeaderTooShort",
+    "ParserTimeout",
+    "ParserInvalidArgument",
+)
 
 
 class ParserGenerator:
@@ -29,34 +38,44 @@ class ParserGenerator:
         self._phv = tools.phv
         self._out = out
         self._errors = tools.program.errors
+        self._labels: dict[int, str] = {}
 
     def declare(self, parser: ir.Parser) -> None:
         out = self._out
         reached = _reachable(parser.start)
         looping = _has_cycle(parser.start)
-        with out.block(
-            "static uint32_t parse(__attribute__((unused)) p4_context *ctx, p4_packet *pkt, "
-            "__attribute__((unused)) phv_t *phv)"
-        ):
-            out.line("__attribute__((unused)) const uint8_t *const data = pkt->data;")
-            out.line("__attribute__((unused)) const uint32_t end = pkt->length;")
-            out.line(f"uint32_t pos = 0, error = {self._errors['NoError']};")
+        names = Names("state_")
+        self._labels = {id(s): names.make(s.name) for s in reached}
+        out.line("/* The errors the parser itself raises. */")
+        with out.block("enum", ";"):
+            for name in _ERRORS:
+                out.line(f"{self._error(name)} = {self._errors[name]},")
+        out.line()
+        with out.block("static uint32_t parse(p4_context *ctx, p4_packet *pkt, phv_t *phv)"):
+            out.line("const uint8_t *const data = pkt->data;")
+            out.line("const uint32_t end = pkt->length;")
+            out.line(f"uint32_t pos = 0, error = {self._error('NoError')};")
             if looping:
                 out.line("uint32_t steps = 0;")
-            out.line("goto " + (f"state_{parser.start.index};" if parser.start else "parsed;"))
-            for s in reached:
-                self._state(s, looping)
-            out.label("parsed")
+            following = [*reached[1:], None][: len(reached)]
+            for s, after in zip(reached, following, strict=True):
+                self._state(s, after, looping)
+            if reached:
+                out.label("parsed")
             out.line("pkt->payload = pos;")
             out.line("return error;")
         out.line()
 
-    def _fail(self, condition: str, error: str) -> None:
-        self._out.line(f"if (P4_UNLIKELY({condition})) {{ error = {self._errors[error]}; goto parsed; }}")
+    def _error(self, name: str) -> str:
+        return f"ERROR_{name}"
 
-    def _state(self, s: ir.ParserState, looping: bool) -> None:
+    def _fail(self, condition: str, error: str) -> None:
+        self._out.line(f"if (P4_UNLIKELY({condition})) {{ error = {self._error(error)}; goto parsed; }}")
+
+    def _state(self, s: ir.ParserState, after: ir.ParserState | None, looping: bool) -> None:
         out = self._out
-        out.label(f"state_{s.index}")
+        out.line()
+        out.label(self._labels[id(s)])
         with out.block(""):
             if looping:
                 self._fail(f"++steps > {_MAX_STEPS}", "ParserTimeout")
@@ -77,7 +96,7 @@ class ParserGenerator:
                         self._advance(ex, b)
                     case _:
                         statements.generate(op)
-            self._select(ex, s)
+            self._select(ex, s, after)
 
     def _guard_lookahead(self, node: object) -> None:
         """The packet must hold every bit a statement looks ahead to."""
@@ -143,9 +162,9 @@ class ParserGenerator:
     # ---- select ------------------------------------------------------------------------------------------
 
     def _goto(self, s: ir.ParserState | None) -> str:
-        return f"goto state_{s.index};" if s is not None else "goto parsed;"
+        return f"goto {self._labels[id(s)]};" if s is not None else "goto parsed;"
 
-    def _select(self, ex: Expressions, s: ir.ParserState) -> None:
+    def _select(self, ex: Expressions, s: ir.ParserState, after: ir.ParserState | None) -> None:
         out = self._out
         if s.transitions:
             for e, _ in s.key:
@@ -153,7 +172,8 @@ class ParserGenerator:
             keys = [self._key(ex, e, width) for e, width in s.key]
             for t in s.transitions:
                 out.line(f"if ({self._matches(keys, t)}) {self._goto(t.next)}")
-        out.line(self._goto(s.default))
+        if s.default is not after:
+            out.line(self._goto(s.default))
 
     def _key(self, ex: Expressions, e: ir.Expr, width: int) -> Value:
         v = ex.cut(e, width)

@@ -8,6 +8,7 @@ there and nowhere else.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from p4jit.codegen.expressions import Expressions
@@ -37,6 +38,12 @@ def scalar_type(width: int) -> str | None:
     return _SCALARS.get(storage_bytes(width))
 
 
+def param_names(action: ir.Action) -> list[str]:
+    """The members of an action's data."""
+    names = Names()
+    return [names.make(p.name) for p in action.params]
+
+
 def fixed_bits(t: ir.HeaderType) -> int:
     return sum(f.width for f in t.fields if not f.varbit)
 
@@ -61,6 +68,7 @@ class Phv:
         self._next_lines: list[str] = []
         self._typedefs: dict[int, ir.HeaderType] = {}
         self._validity: list[str] = []
+        self._valid_names = Names("VALID_")
         self._names = type_names
         self._members = members
         in_stack = {id(h) for s in program.stacks for h in s.headers}
@@ -91,8 +99,12 @@ class Phv:
 
     def _slot(self, name: str, count: int = 1) -> int:
         first = len(self._validity)
-        self._validity.extend([name] + [""] * (count - 1))
+        self._validity.extend([self._valid_names.make(name)] + [""] * (count - 1))
         return first
+
+    def _valid(self, slot: int) -> str:
+        """The l-value of the validity byte of a header that is not in a stack."""
+        return f"phv->valid[{self._validity[slot]}]"
 
     def _plain(self, h: ir.Header) -> None:
         name = self._members.make(h.name)
@@ -102,8 +114,7 @@ class Phv:
             self._places[id(h)] = Place(h.type, f"phv->{name}", "true")
             return
         self._header_lines.append(line)
-        slot = self._slot(name)
-        self._places[id(h)] = Place(h.type, f"phv->{name}", f"phv->valid[{slot}]")
+        self._places[id(h)] = Place(h.type, f"phv->{name}", self._valid(self._slot(name)))
 
     def _stack(self, s: ir.Stack) -> None:
         name = self._members.make(s.name)
@@ -151,13 +162,17 @@ class Phv:
                 if not t.fields:
                     out.line("uint8_t none;")
             out.line()
+        if self._validity:
+            out.line("/* Places in phv_t.valid. */")
+            with out.block("enum", ";"):
+                for i, name in enumerate(self._validity):
+                    if name:
+                        out.line(f"{name} = {i},")
+            out.line()
         with out.block("typedef struct", " phv_t;"):
             out.lines(*self._metadata_lines)
             out.line("/* Zeroed up to here for each packet: metadata. */")
             out.line(f"uint8_t valid[{max(len(self._validity), 1)}];")
-            for i, name in enumerate(self._validity):
-                if name:
-                    out.line(f"/* valid[{i}]: {name} */")
             out.lines(*self._next_lines, *self._header_lines)
         out.line()
 
@@ -321,11 +336,15 @@ class Phv:
             low, high = (-(1 << f.width - 1), (1 << f.width - 1) - 1) if f.signed else (0, (1 << f.width) - 1)
             self._assign(ex, code, f.width, ex.cut_value(ex.clamp(ex.data(value), low, high), f.width))
         else:
-            self._assign(ex, code, f.width, ex.cut(value, f.width))
+            self._assign(ex, code, f.width, ex.data(value, f.width))
 
     @staticmethod
     def _assign(ex: Expressions, code: str, width: int, v: Value) -> None:
+        """Store the low ``width`` bits of a value."""
         scalar = scalar_type(width)
+        # A C type that has the width exactly cuts by itself.
+        if scalar is None or storage_bytes(width) * 8 != width or v.type.wide:
+            v = ex.cut_value(v, width)
         if scalar is None:
             wide = ex.cast(v, unsigned(width)) if not v.type.wide else v.code
             limbs = words(width) if not v.type.wide else v.type.limbs
@@ -336,12 +355,16 @@ class Phv:
                 text = ex.cast(v, unsigned(width))
             elif storage_bytes(width) < v.type.bits // 8:
                 text = f"({scalar}){ex.paren(text)}"
+                # Widened only to be narrowed again.
+                text = (
+                    re.sub(r"^\(\w+\)\(\(uint64_t\)([\w.>\[\]-]+)\)$", r"\1", text) if v.fits(width) else text
+                )
             ex.out.line(f"{code} = {text};")
 
     def store_code(self, ex: Expressions, target: ir.Expr, code: str) -> None:
         """Store a C value of type uint64_t, cut to the target's width."""
         lvalue, f = self.target(ex, target)
-        self._assign(ex, lvalue, f.width, ex.cut_value(exact(code, 0, (1 << 64) - 1), f.width))
+        self._assign(ex, lvalue, f.width, exact(code, 0, (1 << 64) - 1))
 
     def store_standard(self, out: Writer, name: str, code: str) -> None:
         """Set a field of standard_metadata, by simple_switch's name, if the program has it."""
@@ -358,8 +381,8 @@ class Phv:
 
     # ---- action data and registers -----------------------------------------------------------------------
 
-    def load_param(self, ex: Expressions, data: str, index: int, width: int) -> Value:
-        code = f"{data}->p{index}"
+    def load_param(self, ex: Expressions, data: str, action: ir.Action, index: int, width: int) -> Value:
+        code = f"{data}->{param_names(action)[index]}"
         if 64 < width <= 128:
             code = f"((p4_u128){code}[1] << 64 | {code}[0])"
         return self._value(ex, code, width, signed=False)
@@ -368,12 +391,12 @@ class Phv:
     def declare_data(out: Writer, name: str, layout: ActionLayout) -> None:
         """The struct of an action's run-time data, as `layout` lays it out."""
         with out.block("typedef struct", f" {name};"):
-            for i, p in enumerate(layout.action.params):
+            for p, member in zip(layout.action.params, param_names(layout.action), strict=True):
                 scalar = scalar_type(p.width)
                 if scalar is None or storage_bytes(p.width) == 16:
-                    out.line(f"uint64_t p{i}[{words(p.width) if scalar is None else 2}];")
+                    out.line(f"uint64_t {member}[{words(p.width) if scalar is None else 2}]; /* {p.width} */")
                 else:
-                    out.line(f"{scalar} p{i};")
+                    out.line(f"{scalar} {member}; /* {p.width} */")
         out.line()
 
     @staticmethod
@@ -399,7 +422,7 @@ class Phv:
 
     def store_register(self, ex: Expressions, r: ir.RegisterArray, index: ir.Expr, value: ir.Expr) -> None:
         i = self._register_index(ex, r, index)
-        v = ex.cut(value, r.width)
+        v = ex.data(value, r.width)
         with ex.out.block(f"if ({i} < {r.size}u)"):
             self._assign(ex, f"{self._cells(r)}[{i}]", r.width, v)
 
@@ -410,7 +433,7 @@ class Phv:
         cell = Value(f"{self._cells(r)}[{index}]", t, (0, (1 << r.width) - 1))
         if not t.wide:
             cell = Value(f"({t.name}){cell.code}", t, cell.interval)
-        self._assign(ex, lvalue, f.width, ex.cut_value(cell, f.width))
+        self._assign(ex, lvalue, f.width, cell)
 
     @staticmethod
     def _register_index(ex: Expressions, r: ir.RegisterArray, index: ir.Expr) -> str:

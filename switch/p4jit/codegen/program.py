@@ -91,7 +91,7 @@ class _Generator:
             if "standard_metadata.parser_error" not in self._program.standard_fields:
                 out.line("parse(ctx, pkt, phv);")
             if any(c.verify for c in self._program.checksums):
-                out.line("__attribute__((unused)) const bool hold = checksums_hold(ctx, pkt, phv);")
+                out.line("const bool hold = checksums_hold(ctx, pkt, phv);")
                 self._set("standard_metadata.checksum_error", "(uint64_t)!hold")
             out.line("ingress_control(ctx, pkt, phv);")
             self._report("egress_spec", "standard_metadata.egress_spec")
@@ -115,7 +115,7 @@ class _Generator:
 
     def _egress(self) -> None:
         out = self._out
-        with out.block("static void egress(__attribute__((unused)) p4_context *ctx, p4_packet *pkt)"):
+        with out.block("static void egress(p4_context *ctx, p4_packet *pkt)"):
             out.line("phv_t *const phv = pkt->phv;")
             self._set("standard_metadata.instance_type", "(uint64_t)pkt->instance_type")
             self._set("standard_metadata.egress_port", "(uint64_t)pkt->egress_port")
@@ -139,13 +139,13 @@ class _Generator:
             out.line("memset(phv, 0, offsetof(phv_t, valid));")
         out.line()
         with out.block("static uint32_t priority(const void *state)"):
-            out.line("__attribute__((unused)) const phv_t *const phv = state;")
+            out.line("const phv_t *const phv = state;")
             code = self._phv.load_standard(out, "intrinsic_metadata.priority")
             out.line(f"return (uint32_t){code or '0'};")
         out.line()
         with out.block("static void copy_fields(uint32_t list, void *target, const void *source)"):
-            out.line("__attribute__((unused)) phv_t *const to = target;")
-            out.line("__attribute__((unused)) const phv_t *const of = source;")
+            out.line("phv_t *const to = target;")
+            out.line("const phv_t *const of = source;")
             with out.block("switch (list)"):
                 for number, fields in self._program.field_lists.items():
                     out.line(f"case {number}:")
@@ -164,10 +164,9 @@ class _Generator:
     def _digests(self) -> None:
         out = self._out
         with out.block(
-            "static uint32_t digest(uint32_t list, const void *state, "
-            "__attribute__((unused)) uint8_t *bytes, __attribute__((unused)) uint32_t room)"
+            "static uint32_t digest(uint32_t list, const void *state, uint8_t *bytes, uint32_t room)"
         ):
-            out.line("__attribute__((unused)) const phv_t *const phv = state;")
+            out.line("const phv_t *const phv = state;")
             with out.block("switch (list)"):
                 for learn in self._program.learn_lists:
                     out.line(f"case {learn.id}:")

@@ -9,6 +9,7 @@ from p4jit.codegen.calculations import Calculations
 from p4jit.codegen.expressions import Expressions
 from p4jit.codegen.headers import Headers
 from p4jit.codegen.layout import ActionLayout
+from p4jit.codegen.names import sanitise
 from p4jit.codegen.phv import Phv, Place
 from p4jit.codegen.values import CType
 from p4jit.codegen.writer import Writer
@@ -68,7 +69,7 @@ class Statements:
                 self._pop(k, n)
             case ir.MarkToDrop(egress_spec=spec, multicast_group=group):
                 self._mark(spec, "standard_metadata.egress_spec", "(uint64_t)ctx->drop_port")
-                self._mark(group, "intrinsic_metadata.mcast_grp", "UINT64_C(0)")
+                self._mark(group, "intrinsic_metadata.mcast_grp", "0")
             case ir.HashTo():
                 self._hash(s)
             case ir.Random():
@@ -289,8 +290,17 @@ class Statements:
                 raise AssertionError(f"not a statement: {type(s).__name__}")
 
 
+def leaves(action: ir.Action) -> bool:
+    """Can the action end the packet's way through the pipeline?"""
+    return any(
+        isinstance(s, ir.Exit | ir.Assert) or (isinstance(s, ir.Jump | ir.JumpIfZero) and s.target <= i)
+        for i, s in enumerate(action.body)
+    )
+
+
 class Actions:
-    """One C function an action. It returns true when the packet leaves the pipeline (exit)."""
+    """One C function an action. One that can end the packet's way through the pipeline (exit, a failed
+    assertion) returns whether it did."""
 
     def __init__(self, tools: Tools, out: Writer) -> None:
         self._tools = tools
@@ -298,22 +308,22 @@ class Actions:
 
     def declare(self, actions: list[ir.Action], names: dict[int, str]) -> None:
         for a in actions:
+            self._out.line(f"/* action {sanitise(a.name)} */")
             if a.params:
                 self._tools.phv.declare_data(self._out, f"action_{a.index}_data", ActionLayout(a))
             self._function(a, names[id(a)])
 
     def _function(self, a: ir.Action, name: str) -> None:
         out = self._out
-        data = f"__attribute__((unused)) const action_{a.index}_data *d" if a.params else ""
+        data = f"const action_{a.index}_data *d" if a.params else ""
+        may_leave = leaves(a)
         with out.block(
-            f"P4_ACTION bool {name}(__attribute__((unused)) p4_context *ctx, "
-            f"__attribute__((unused)) p4_packet *pkt, __attribute__((unused)) phv_t *phv"
+            f"P4_ACTION {'bool' if may_leave else 'void'} {name}(p4_context *ctx, p4_packet *pkt, phv_t *phv"
             f"{', ' + data if data else ''})"
         ):
-            ex = Expressions(self._tools.phv, out, "d" if a.params else None)
+            ex = Expressions(self._tools.phv, out, "d", a) if a.params else Expressions(self._tools.phv, out)
             # Statements after an exit still run in simple_switch: the pipeline stops after the action.
-            leaves = any(isinstance(s, ir.Exit) for s in a.body)
-            if leaves:
+            if may_leave:
                 out.line("bool left = false;")
             statements = Statements(self._tools, ex, "return true;", "left = true;")
             labels = {s.target for s in a.body if isinstance(s, ir.Jump | ir.JumpIfZero)}
@@ -330,17 +340,17 @@ class Actions:
                         self._bound(t <= i)
                         out.line(f"goto at_{t};")
                     case ir.JumpIfZero(condition=c, target=t):
-                        # A scope of its own: a jump may not skip over declarations of arrays it enters.
-                        with out.block(""):
+                        with out.scope():
                             zero = ex.is_zero(c)
                             self._bound(t <= i)
                             out.line(f"if ({zero}) goto at_{t};")
                     case _:
-                        with out.block(""):
+                        with out.scope():
                             statements.generate(s)
             if len(a.body) in labels:
                 out.label(f"at_{len(a.body)}")
-            out.line("return left;" if leaves else "return false;")
+            if may_leave:
+                out.line("return left;")
         out.line()
 
     def _bound(self, back: bool) -> None:

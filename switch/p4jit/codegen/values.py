@@ -90,6 +90,13 @@ def modular(code: str, bits: int) -> Value:
     return Value(code, unsigned(bits), None, bits)
 
 
+def mask(width: int, type: CType) -> str:
+    """The low ``width`` bits, as an operand of & beside a value of the scalar ``type``: a small literal is
+    widened by the operator."""
+    value = (1 << width) - 1
+    return f"{value:#x}" if value < 1 << 31 else constant(value, type)
+
+
 def constant(value: int, type: CType) -> str:
     """A C constant expression for ``value`` (taken modulo the type) of a scalar type."""
     value &= (1 << type.bits) - 1

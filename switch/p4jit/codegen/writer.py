@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_DECLARATIONS = ("const ", "uint64_t ", "p4_")
+
 
 class Writer:
     def __init__(self) -> None:
@@ -21,7 +23,7 @@ class Writer:
             self.line(text)
 
     def label(self, name: str) -> None:
-        # The empty statement lets a label stand before a declaration or a closing brace.
+        """The label, which the empty statement lets stand before a declaration or a closing brace."""
         self._lines.append("  " * max(self._depth - 1, 0) + f"{name}:;")
 
     @contextmanager
@@ -31,6 +33,22 @@ class Writer:
         yield
         self._depth -= 1
         self.line("}" + tail)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Braces, if what is written within declares anything: a name then cannot be met twice, nor a jump
+        skip a declaration."""
+        outer, self._lines = self._lines, []
+        self._depth += 1
+        yield
+        inner, self._lines = self._lines, outer
+        self._depth -= 1
+        if any(line.lstrip().startswith(_DECLARATIONS) for line in inner):
+            self.line("{")
+            self._lines += inner
+            self.line("}")
+        else:
+            self._lines += [line.removeprefix("  ") for line in inner]
 
     def temporary(self, stem: str = "t") -> str:
         self._serial += 1

@@ -55,13 +55,15 @@ bool p4_complete_checksum(uint8_t *frame, uint32_t length, uint32_t start, uint3
   return true;
 }
 
-/* Offset of the IP header, 0 when there is none that is whole. `*type` is the Ethernet type there. */
+/* Offset of the IP header, 0 when there is none: whole, and of the version that the Ethernet type says. */
 static uint32_t find_network(const uint8_t *frame, uint32_t length, uint16_t *type) {
   for (uint32_t at = 12, tags = 0; at + 2 <= length && tags <= 2; at += 4, tags++) {
     *type = read16(frame + at);
     if (*type == ETHER_VLAN || *type == ETHER_SERVICE_VLAN) continue;
     uint32_t left = length - at - 2;
-    return (*type == ETHER_IPV4 && left >= IPV4_BYTES) || (*type == ETHER_IPV6 && left >= IPV6_BYTES) ? at + 2 : 0;
+    bool ipv4 = *type == ETHER_IPV4 && left >= IPV4_BYTES && frame[at + 2] >> 4 == 4;
+    bool ipv6 = *type == ETHER_IPV6 && left >= IPV6_BYTES && frame[at + 2] >> 4 == 6;
+    return ipv4 || ipv6 ? at + 2 : 0;
   }
   return 0;
 }
@@ -107,7 +109,6 @@ bool p4_segments_begin(p4_segments *segments, const uint8_t *frame, uint32_t len
   uint32_t fixed = tcp ? TCP_BYTES : UDP_BYTES;
   if (network == 0 || size == 0 || transport < shortest || transport > length || length - transport < fixed)
     return false;
-  if (frame[network] >> 4 != (type == ETHER_IPV4 ? 4 : 6)) return false;
   uint32_t headers = transport + (tcp ? (frame[transport + 12] >> 4) * 4u : UDP_BYTES);
   if (headers < transport + fixed || headers >= length || headers > room || size > room - headers) return false;
   *segments = (p4_segments){.length = length,

@@ -4,6 +4,9 @@
  * instructions sends every frame to a socket before the kernel's network stack sees it. The kernel's own
  * interface is used directly; there is no library to depend on.
  *
+ * A frame is seen as its sender's kernel hands it over: a checksum left unfinished is guessed at, a VLAN tag
+ * kept apart from the frame cannot be seen (a tag in the frame stays).
+ *
  * One queue, copy mode: virtual interfaces offer no other. Attached to the interface's own receive path
  * (native), or else to the generic one. The program goes when its link's descriptor is closed, also by a
  * crash.

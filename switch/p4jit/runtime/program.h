@@ -17,4 +17,11 @@
 #include "value_set.h"
 #include "wide.h"
 
+/* Every function of a kind has the same parameters, whether it needs them or not. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+/* The first state or node is reached by falling into it. */
+#pragma GCC diagnostic ignored "-Wunused-label"
+
 #endif

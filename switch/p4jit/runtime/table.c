@@ -330,6 +330,7 @@ int p4_table_insert(p4_table *t, const uint64_t *key, const uint64_t *mask, uint
   e->bytes = 0;
   e->last_hit = now;
   t->count++;
+  if (has_mask(t)) p4_ternary_settle(t);
   *handle = given;
   return P4_OK;
 }
@@ -359,6 +360,7 @@ int p4_table_delete(p4_table *t, uint32_t handle) {
   p4_timeouts_remove(&t->control->timeouts, handle);
   p4_handles_return(&t->control->handles, handle);
   t->count--;
+  if (has_mask(t)) p4_ternary_settle(t);
   return P4_OK;
 }
 

@@ -57,6 +57,9 @@ bool p4_ternary_init(p4_table *t);
 void p4_ternary_free(p4_table *t);
 bool p4_ternary_insert(p4_table *t, uint32_t handle);
 void p4_ternary_delete(p4_table *t, uint32_t handle);
+/* After each of them, once t->count and the handles are true: switch to another way of searching when it has
+ * become much better. */
+void p4_ternary_settle(p4_table *t);
 /* Whether low <= high in every range field, and no other key bit is outside the mask. */
 bool p4_ternary_valid(const p4_table_info *info, const uint64_t *key, const uint64_t *mask);
 

@@ -1,69 +1,181 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ternary and range tables.
+ * Ternary and range tables: what an entry matches, and which of three ways finds it fastest.
  */
-#include "table_private.h"
+#include "ternary_private.h"
 
-struct p4_ternary {
-  uint32_t end;
-};
+/* ---- range fields ------------------------------------------------------------------------------------------- */
 
-bool p4_ternary_init(p4_table *t) { return (t->ternary = calloc(1, sizeof *t->ternary)) != NULL; }
-void p4_ternary_free(p4_table *t) { free(t->ternary); t->ternary = NULL; }
-bool p4_ternary_insert(p4_table *t, uint32_t handle) { if (handle >= t->ternary->end) t->ternary->end = handle + 1; return true; }
-void p4_ternary_delete(p4_table *t, uint32_t handle) { (void)t; (void)handle; }
+static uint64_t low_bits(uint32_t count) { return count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1; }
+
+static uint32_t field_words(const p4_range_field *r) { return (r->width + 63) / 64; }
 
 /* -1, 0 or 1 as the field in a is less than, equal to or greater than the one in b. */
 static int compare_field(const p4_range_field *r, const uint64_t *a, const uint64_t *b) {
   if (r->width <= 64) {
-    const uint64_t mask = r->width == 64 ? UINT64_MAX : (UINT64_C(1) << r->width) - 1;
-    const uint64_t x = a[r->word] >> r->shift & mask, y = b[r->word] >> r->shift & mask;
+    const uint64_t bits = low_bits(r->width);
+    const uint64_t x = a[r->word] >> r->shift & bits, y = b[r->word] >> r->shift & bits;
     return x < y ? -1 : x > y;
   }
-  for (uint32_t i = (r->width + 63) / 64; i-- > 0;)
-    if (a[r->word + i] != b[r->word + i]) return a[r->word + i] < b[r->word + i] ? -1 : 1;
+  for (uint32_t i = field_words(r); i-- > 0;) {
+    const uint64_t x = a[r->word + i] & low_bits(r->width - 64 * i), y = b[r->word + i] & low_bits(r->width - 64 * i);
+    if (x != y) return x < y ? -1 : 1;
+  }
   return 0;
 }
 
-static uint64_t field_bits(const p4_range_field *r, uint32_t word) {
-  if (r->width <= 64) {
-    if (word != r->word) return 0;
-    return (r->width == 64 ? UINT64_MAX : (UINT64_C(1) << r->width) - 1) << r->shift;
-  }
-  if (word < r->word || word >= r->word + (r->width + 63) / 64) return 0;
-  const uint32_t left = r->width - (word - r->word) * 64;
-  return left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
-}
-
-static uint64_t range_bits(const p4_table_info *info, uint32_t word) {
-  uint64_t bits = 0;
-  for (uint32_t i = 0; i < info->range_count; i++) bits |= field_bits(&info->ranges[i], word);
-  return bits;
+/* The field's bits in its i-th word. */
+static uint64_t field_bits(const p4_range_field *r, uint32_t i) {
+  return r->width <= 64 ? low_bits(r->width) << r->shift : low_bits(r->width - 64 * i);
 }
 
 bool p4_ternary_valid(const p4_table_info *info, const uint64_t *key, const uint64_t *mask) {
   for (uint32_t i = 0; i < info->range_count; i++)
     if (compare_field(&info->ranges[i], key, mask) > 0) return false;
-  for (uint32_t w = 0; w < info->key_words; w++)
-    if ((key[w] & ~mask[w] & ~range_bits(info, w)) != 0) return false;
+  for (uint32_t w = 0; w < info->key_words; w++) {
+    uint64_t outside = key[w] & ~mask[w];
+    for (uint32_t i = 0; outside != 0 && i < info->range_count; i++) {
+      const p4_range_field *r = &info->ranges[i];
+      if (w >= r->word && w < r->word + field_words(r)) outside &= ~field_bits(r, w - r->word);
+    }
+    if (outside != 0) return false;
+  }
   return true;
 }
 
-p4_entry *p4_ternary_search(p4_table *t, const uint64_t *key, unsigned words) {
-  const p4_table_info *info = t->info;
-  p4_entry *best = NULL;
-  uint32_t best_priority = 0;
-  for (uint32_t h = 0; h < t->ternary->end; h++) {
-    if (!p4_handles_taken(&t->control->handles, h)) continue;
-    const uint64_t *value = p4_table_record(t, h), *mask = value + words;
-    bool match = true;
-    for (uint32_t w = 0; w < words; w++) match &= ((key[w] ^ value[w]) & mask[w] & ~range_bits(info, w)) == 0;
-    for (uint32_t i = 0; i < info->range_count; i++)
-      match &= compare_field(&info->ranges[i], value, key) <= 0 && compare_field(&info->ranges[i], key, mask) <= 0;
-    if (match && (best == NULL || t->control->ranks[h] > best_priority)) {
-      best = (p4_entry *)(t->entries + h * t->entry_stride);
-      best_priority = t->control->ranks[h];
-    }
+bool p4_ranges_contain(const p4_table *t, uint32_t handle, const uint64_t *key) {
+  const uint64_t *low = p4_table_record(t, handle), *high = low + t->info->key_words;
+  for (uint32_t i = 0; i < t->info->range_count; i++) {
+    const p4_range_field *r = &t->info->ranges[i];
+    if (compare_field(r, low, key) > 0 || compare_field(r, key, high) > 0) return false;
   }
-  return best;
+  return true;
+}
+
+/* In place of the field's high bound, the bits above the first in which the bounds differ. */
+static void share_bits(const p4_range_field *r, const uint64_t *low, const uint64_t *high, uint64_t *mask) {
+  bool differ = false;
+  for (uint32_t i = field_words(r); i-- > 0;) {
+    const uint32_t w = r->word + i;
+    const uint64_t bits = field_bits(r, i), difference = (low[w] ^ high[w]) & bits;
+    uint64_t shared = differ ? 0 : bits;
+    if (shared != 0 && difference != 0) shared &= ~low_bits(64 - (uint32_t)__builtin_clzll(difference));
+    differ |= difference != 0;
+    mask[w] = (mask[w] & ~bits) | shared;
+  }
+}
+
+static bool make_effective(p4_table *t, uint32_t handle) {
+  p4_ternary *y = t->ternary;
+  const uint64_t words = t->info->key_words, *low = p4_table_record(t, handle), *high = low + words;
+  if (handle >= y->handles) {
+    const uint32_t handles = y->handles == 0 ? 8 : y->handles * 2;
+    uint64_t *effective = realloc(y->effective, handles * 2 * words * sizeof *effective);
+    if (effective == NULL) return false;
+    y->effective = effective;
+    y->handles = handles;
+  }
+  uint64_t *value = y->effective + handle * 2 * words, *mask = value + words;
+  memcpy(mask, high, words * sizeof *mask);
+  for (uint32_t i = 0; i < t->info->range_count; i++) share_bits(&t->info->ranges[i], low, high, mask);
+  for (uint64_t w = 0; w < words; w++) value[w] = low[w] & mask[w];
+  return true;
+}
+
+/* ---- which way ---------------------------------------------------------------------------------------------- */
+
+/* Nanoseconds a search takes, roughly: what matters is which is less. */
+static uint64_t tuples_cost(const p4_table *t) { return UINT64_C(9) * t->ternary->tuples.count; }
+
+static uint64_t bits_cost(const p4_table *t) { return 25 + UINT64_C(5) * (t->ternary->end / P4_BLOCK_ENTRIES + 1); }
+
+static void list_insert(p4_table *t, uint32_t handle, uint32_t count) {
+  uint32_t at = count;
+  for (; at > 0 && p4_ternary_better(t, handle, t->ternary->list[at - 1]); at--)
+    t->ternary->list[at] = t->ternary->list[at - 1];
+  t->ternary->list[at] = handle;
+}
+
+static void make_list(p4_table *t) {
+  uint32_t count = 0;
+  for (uint32_t handle = 0; handle < t->ternary->end; handle++)
+    if (p4_handles_taken(&t->control->handles, handle)) list_insert(t, handle, count++);
+  t->ternary->use_list = true;
+}
+
+/* A search is right whichever way it goes, so want of memory only means to go on with tuples. */
+void p4_ternary_settle(p4_table *t) {
+  p4_ternary *y = t->ternary;
+  if (!y->use_list && t->count <= P4_LIST_ENTRIES / 2) make_list(t);
+  if (y->use_list) {
+    p4_bit_vectors_free(&y->bits);
+    y->use_bits = false;
+    return;
+  }
+  const uint64_t tuples = tuples_cost(t), bits = bits_cost(t);
+  if (y->use_bits ? tuples * 3 < bits * 2 : tuples * 2 <= bits * 3) {
+    p4_bit_vectors_free(&y->bits);
+    y->use_bits = false;
+  } else if (!y->use_bits || t->count / 2 > y->bits.built || t->count < y->bits.built / 4) {
+    y->use_bits = p4_bit_vectors_build(t, &y->bits);
+  }
+}
+
+/* ---- tables --------------------------------------------------------------------------------------------------- */
+
+bool p4_ternary_init(p4_table *t) {
+  t->ternary = calloc(1, sizeof *t->ternary);
+  if (t->ternary != NULL) t->ternary->use_list = true;
+  return t->ternary != NULL;
+}
+
+void p4_ternary_free(p4_table *t) {
+  if (t->ternary == NULL) return;
+  p4_tuples_free(t, &t->ternary->tuples);
+  p4_bit_vectors_free(&t->ternary->bits);
+  free(t->ternary->effective);
+  free(t->ternary);
+  t->ternary = NULL;
+}
+
+bool p4_ternary_insert(p4_table *t, uint32_t handle) {
+  p4_ternary *y = t->ternary;
+  if (t->info->range_count != 0 && !make_effective(t, handle)) return false;
+  if (!p4_tuples_insert(t, &y->tuples, handle)) return false;
+  if (handle >= y->end) y->end = handle + 1;
+  if (y->use_list && t->count < P4_LIST_ENTRIES)
+    list_insert(t, handle, t->count);
+  else
+    y->use_list = false;
+  /* Without room they are made anew when this entry is in. */
+  if (y->use_bits && !p4_bit_vectors_insert(t, &y->bits, handle)) {
+    p4_bit_vectors_free(&y->bits);
+    y->use_bits = false;
+  }
+  return true;
+}
+
+void p4_ternary_delete(p4_table *t, uint32_t handle) {
+  p4_ternary *y = t->ternary;
+  p4_tuples_delete(t, &y->tuples, handle);
+  if (y->use_bits) p4_bit_vectors_delete(&y->bits, handle);
+  if (y->use_list) {
+    uint32_t at = 0;
+    while (y->list[at] != handle) at++;
+    for (; at + 1 < t->count; at++) y->list[at] = y->list[at + 1];
+  }
+}
+
+p4_entry *p4_ternary_search(p4_table *t, const uint64_t *key, unsigned words) {
+  const p4_ternary *y = t->ternary;
+  uint32_t best = P4_NONE;
+  if (y->use_list) {
+    for (uint32_t i = 0; i < t->count && best == P4_NONE; i++)
+      if (p4_ternary_matches(t, y->list[i], key, words)) best = y->list[i];
+  } else if (y->use_bits) {
+    best = p4_bit_vectors_search(t, &y->bits, key, words);
+  } else {
+    best = p4_tuples_search(t, &y->tuples, key, words);
+  }
+  return best != P4_NONE ? (p4_entry *)(t->entries + best * t->entry_stride) : NULL;
 }

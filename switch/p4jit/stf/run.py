@@ -212,9 +212,8 @@ class Runner:
         if table.kind not in (ir.MatchKind.TERNARY, ir.MatchKind.RANGE):
             return table, match, 0
         if command.priority is None:
-            raise StfError(
-                command.line, f"table {table.name} is {table.kind.value}: its entries need a priority"
-            )
+            kind = table.kind.value
+            raise StfError(command.line, f"entries of table {table.name}, which is {kind}, need a priority")
         return table, match, command.priority
 
     def _add(self, command: parse.Add) -> None:

@@ -31,7 +31,10 @@ from tests.p4jit.runtime.table_model import (
     Words,
 )
 
-MODULES = ["table", "exact", "lpm", "ternary", "blocks", "timeouts", "profile"]
+MODULES = [
+    *("table", "exact", "lpm", "ternary", "tuples", "bit_vectors"),
+    *("blocks", "timeouts", "profile"),
+]
 MS = 1_000_000
 
 

@@ -354,6 +354,15 @@ def test_shaping_holds_over_every_window(
             assert total * 8 <= max(Fraction(burst * 8), Fraction(rate, SECOND)) + rate * window + 10_240 * 8
 
 
+def test_depths_are_reached_exactly(manager: Driver) -> None:
+    script = ["init 1", f"queue 0 0 3 3000 {Shaping()}"]
+    script += [f"enqueue 0 0 0 {length}" for length in (1500, 1501, 1500, 1, 0, 0)]
+    assert manager.run([*script, "status 0 0"])[2:] == [
+        *["0 0", "-1 0", "0 1", "-1 0", "0 2", "-1 0"],
+        "3 3000 0 0 3",
+    ]
+
+
 def test_a_packet_dropped_in_egress_costs_nothing(manager: Driver) -> None:
     script = ["init 1", f"port 0 {Shaping(rate_bits=8)}", *["enqueue 0 0 0 100"] * 3]
     answers = manager.run([*script, "dequeue 0 100", "dequeue 1 100", "dequeue 1 100", "next", "status 0 0"])[

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The three ways in which ternary and range tables find entries (ternary.c chooses): a short list; tuples, a
+ * hash lookup a distinct mask; bit vectors, a scan of a bit an entry.
+ */
+#ifndef P4JIT_TERNARY_PRIVATE_H
+#define P4JIT_TERNARY_PRIVATE_H
+
+#include "table_private.h"
+
+#define P4_LIST_ENTRIES 16u
+
+/* ---- tuples.c: entries grouped by mask (tuple space search) ------------------------------------------ */
+
+typedef struct p4_tuple_rank {
+  uint32_t tuple;
+  uint32_t greatest;         /* no entry's priority is above; may be too high after deletions */
+} p4_tuple_rank;
+
+/* All zero is empty. */
+typedef struct p4_tuples {
+  p4_tuple_rank *order;      /* of the `count` tuples, greatest priority first */
+  uint64_t *masks;           /* by tuple */
+  uint32_t *sizes;           /* by tuple: entries */
+  uint32_t *ranked;          /* by tuple: what its `greatest` in order is */
+  uint32_t count;
+  uint32_t capacity;         /* tuples there is room for */
+  p4_handles numbers;        /* of tuples */
+  p4_match_index by_mask;    /* tuples */
+  p4_match_index heads;      /* handles: the best entry of each tuple and value; the others follow by next */
+  uint32_t *next;            /* by handle */
+  uint32_t *tuple;           /* by handle */
+  uint32_t handles;          /* there is room for */
+  uint32_t deletions;        /* since `greatest` were last true */
+} p4_tuples;
+
+void p4_tuples_free(const p4_table *t, p4_tuples *s);
+bool p4_tuples_insert(const p4_table *t, p4_tuples *s, uint32_t handle);
+void p4_tuples_delete(const p4_table *t, p4_tuples *s, uint32_t handle);
+/* The handle of the best entry that matches, or P4_NONE. */
+uint32_t p4_tuples_search(const p4_table *t, const p4_tuples *s, const uint64_t *key, unsigned words);
+
+/* ---- bit_vectors.c: for groups of 4 key bits, which entries each of their 16 values may match -------------- */
+
+#define P4_NIBBLES 16u       /* looked at at most; entries that remain are compared as a whole */
+#define P4_BLOCK_ENTRIES 512u
+
+typedef struct p4_nibble {
+  uint16_t word;
+  uint8_t shift;
+} p4_nibble;
+
+/* Entries in blocks of 512 by handle. All zero is empty. */
+typedef struct p4_bit_vectors {
+  uint64_t *rows;            /* for each nibble, value and block 8 words */
+  uint32_t *greatest;        /* by block: no entry's priority is above */
+  uint32_t blocks;           /* there is room for */
+  uint32_t nibble_count;
+  uint32_t built;            /* entries when the nibbles were chosen */
+  p4_nibble nibbles[P4_NIBBLES]; /* the most selective first */
+} p4_bit_vectors;
+
+/* Make the vectors of all entries. False, and empty, when there is no memory. */
+bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v);
+void p4_bit_vectors_free(p4_bit_vectors *v);
+/* False: no room, build anew. */
+bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle);
+void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle);
+uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key, unsigned words);
+
+/* ---- ternary.c ------------------------------------------------------------------------------------------------ */
+
+struct p4_ternary {
+  /* Range tables, by handle: value and mask in which a range field has only the bits its bounds share. */
+  uint64_t *effective;
+  uint32_t handles;          /* effective has room for */
+  uint32_t end;              /* above all handles in use */
+  bool use_list;
+  bool use_bits;             /* else tuples, which are always there */
+  uint32_t list[P4_LIST_ENTRIES]; /* the best first */
+  p4_tuples tuples;
+  p4_bit_vectors bits;
+};
+
+/* The value and the mask that an entry's key bits must have, range fields apart. */
+static inline const uint64_t *p4_ternary_match(const p4_table *t, uint32_t handle) {
+  const uint64_t *matches = t->info->range_count != 0 ? t->ternary->effective : t->control->records;
+  return matches + (uint64_t)handle * t->control->record_words;
+}
+
+static inline bool p4_ternary_better(const p4_table *t, uint32_t a, uint32_t b) {
+  const uint32_t *ranks = t->control->ranks;
+  return b == P4_NONE || ranks[a] > ranks[b] || (ranks[a] == ranks[b] && a < b);
+}
+
+bool p4_ranges_contain(const p4_table *t, uint32_t handle, const uint64_t *key);
+
+P4_INLINE bool p4_ternary_matches(const p4_table *t, uint32_t handle, const uint64_t *key, const unsigned words) {
+  const uint64_t *value = p4_ternary_match(t, handle), *mask = value + words;
+  uint64_t difference = 0;
+  for (unsigned w = 0; w < words; w++) difference |= (key[w] ^ value[w]) & mask[w];
+  return difference == 0 && (t->info->range_count == 0 || p4_ranges_contain(t, handle, key));
+}
+
+#endif

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server over real gRPC, its client as primary, and the program every test here uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4i
+from google.protobuf import text_format
+from p4jit.p4runtime import P4RuntimeServer
+
+from tests.p4jit.p4runtime.client import Client
+from tests.p4jit.p4runtime.fake_device import FakeDevice, fake_compile
+from tests.p4jit.p4runtime.names import Names
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def p4info() -> p4i.P4Info:
+    return text_format.Parse((HERE / "everything.p4info.txtpb").read_text(), p4i.P4Info())
+
+
+@pytest.fixture(scope="session")
+def program_json() -> bytes:
+    return (HERE / "everything.json").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def names(p4info: p4i.P4Info) -> Names:
+    return Names(p4info)
+
+
+@pytest.fixture
+def device() -> FakeDevice:
+    return FakeDevice()
+
+
+@pytest.fixture
+def server(device: FakeDevice) -> Iterator[P4RuntimeServer]:
+    with P4RuntimeServer([device], fake_compile, "localhost:0") as server:
+        yield server
+
+
+@pytest.fixture
+def bare(server: P4RuntimeServer) -> Iterator[Client]:
+    """A client that has said nothing yet."""
+    with Client(server.port) as client:
+        yield client
+
+
+@pytest.fixture
+def client(bare: Client, p4info: p4i.P4Info, program_json: bytes) -> Client:
+    """The primary, with its pipeline set."""
+    bare.become_primary()
+    bare.set_pipeline(p4info, program_json)
+    return bare
