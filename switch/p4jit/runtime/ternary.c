@@ -87,7 +87,7 @@ static bool make_effective(p4_table *t, uint32_t handle) {
 /* Nanoseconds a search takes, roughly: what matters is which is less. */
 static uint64_t tuples_cost(const p4_table *t) { return UINT64_C(9) * t->ternary->tuples.count; }
 
-static uint64_t bits_cost(const p4_table *t) { return 25 + UINT64_C(5) * (t->ternary->end / P4_BLOCK_ENTRIES + 1); }
+static uint64_t bits_cost(const p4_table *t) { return 25 + UINT64_C(5) * (t->count / P4_BLOCK_ENTRIES + 1); }
 
 static void list_insert(p4_table *t, uint32_t handle, uint32_t count) {
   uint32_t at = count;
@@ -166,16 +166,35 @@ void p4_ternary_delete(p4_table *t, uint32_t handle) {
   }
 }
 
-p4_entry *p4_ternary_search(p4_table *t, const uint64_t *key, unsigned words) {
-  const p4_ternary *y = t->ternary;
-  uint32_t best = P4_NONE;
-  if (y->use_list) {
-    for (uint32_t i = 0; i < t->count && best == P4_NONE; i++)
-      if (p4_ternary_matches(t, y->list[i], key, words)) best = y->list[i];
-  } else if (y->use_bits) {
-    best = p4_bit_vectors_search(t, &y->bits, key, words);
-  } else {
-    best = p4_tuples_search(t, &y->tuples, key, words);
+/* The list is short: comparing with all of it beats branching on each. */
+P4_INLINE uint32_t search_list(const p4_table *t, const uint64_t *key, const unsigned words) {
+  uint32_t matches = 0;
+  for (uint32_t i = 0; i < t->count; i++) {
+    const uint64_t *value = p4_ternary_match(t, t->ternary->list[i]), *mask = value + words;
+    uint64_t difference = 0;
+    for (unsigned w = 0; w < words; w++) difference |= (key[w] ^ value[w]) & mask[w];
+    matches |= (uint32_t)(difference == 0) << i;
   }
+  for (; matches != 0; matches &= matches - 1) {
+    const uint32_t handle = t->ternary->list[__builtin_ctz(matches)];
+    if (t->info->range_count == 0 || p4_ranges_contain(t, handle, key)) return handle;
+  }
+  return P4_NONE;
+}
+
+P4_INLINE p4_entry *search(p4_table *t, const uint64_t *key, const unsigned words) {
+  const p4_ternary *y = t->ternary;
+  const uint32_t best = y->use_list ? search_list(t, key, words)
+                      : y->use_bits ? p4_bit_vectors_search(t, &y->bits, key)
+                                    : p4_tuples_search(t, &y->tuples, key, words);
   return best != P4_NONE ? (p4_entry *)(t->entries + best * t->entry_stride) : NULL;
+}
+
+p4_entry *p4_ternary_search(p4_table *t, const uint64_t *key, unsigned words) {
+  switch (words) {
+    case 1: return search(t, key, 1);
+    case 2: return search(t, key, 2);
+    case 3: return search(t, key, 3);
+    default: return search(t, key, words);
+  }
 }

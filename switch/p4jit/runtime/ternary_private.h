@@ -50,11 +50,16 @@ typedef struct p4_nibble {
   uint8_t shift;
 } p4_nibble;
 
-/* Entries in blocks of 512 by handle. All zero is empty. */
+/* Entries have positions, 512 of them a block. All zero is empty. */
 typedef struct p4_bit_vectors {
   uint64_t *rows;            /* for each nibble, value and block 8 words */
   uint32_t *greatest;        /* by block: no entry's priority is above */
+  uint32_t *handles;         /* by position */
+  uint32_t *position;        /* by handle */
+  p4_handles positions;
+  uint32_t end;              /* above all positions in use */
   uint32_t blocks;           /* there is room for */
+  uint32_t capacity;         /* handles there is room for */
   uint32_t nibble_count;
   uint32_t built;            /* entries when the nibbles were chosen */
   p4_nibble nibbles[P4_NIBBLES]; /* the most selective first */
@@ -66,7 +71,7 @@ void p4_bit_vectors_free(p4_bit_vectors *v);
 /* False: no room, build anew. */
 bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle);
 void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle);
-uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key, unsigned words);
+uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key);
 
 /* ---- ternary.c ------------------------------------------------------------------------------------------------ */
 

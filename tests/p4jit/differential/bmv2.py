@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """simple_switch_grpc as a switch under test, programmed over P4Runtime.
 
-Packets go over its data plane's gRPC stream (``--dp-grpc-server-addr``), which stands in for interfaces and needs
-no privileges. The stream's messages are {1: id, 2: device_id, 3: port, 4: packet}, put together here field by
-field.
+Packets go over its data plane's gRPC stream (``--dp-grpc-server-addr``), which stands in for interfaces and
+needs no privileges. The stream's messages are {1: id, 2: device_id, 3: port, 4: packet}, put together here field
+by field.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class FakeDevice(StagedDevice):
         super().__init__(device_id, CPU_PORT, PORTS)
         self.injected: list[tuple[int, bytes]] = []
         self.events: queue.Queue[Event] = queue.Queue()
-        #: Set while the device is frozen, and how often it was.
-        self.is_frozen = False
+        #: Above 0 while the device is frozen; and how often it was.
+        self.frozen_depth = 0
         self.freezes = 0
         self.idle = 12_345
         #: Method name -> exception to raise from it, once.
@@ -59,13 +59,12 @@ class FakeDevice(StagedDevice):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        assert not self.is_frozen, "frozen() is not reentrant"
-        self.is_frozen = True
+        self.frozen_depth += 1
         self.freezes += 1
         try:
             yield
         finally:
-            self.is_frozen = False
+            self.frozen_depth -= 1
 
     def _fail(self, name: str) -> None:
         failure = self.failures.pop(name, None)

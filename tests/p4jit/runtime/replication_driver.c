@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replication.h"
-#include "replication_order.h"
 #include "script.h"
 
 /* Replicas as words "port:rid/backup port:rid/…". Returns how many there are. */
@@ -59,17 +58,6 @@ int main(void) {
       uint32_t count = read_replicas(&replicas, &backups);
       printf("%d\n", session ? p4_replication_set_session(pre, id, replicas, count, class, truncate)
                              : p4_replication_set_group(pre, id, replicas, count));
-      free(replicas);
-      free(backups);
-    } else if (!strcmp(op, "order")) { /* as a successor of a group */
-      uint32_t id = (uint32_t)script_number();
-      p4_replica *replicas;
-      p4_copy *backups;
-      uint32_t count = read_replicas(&replicas, &backups);
-      printf("%d", p4_replication_order(p4_replication_group(pre, id), replicas, count));
-      for (uint32_t i = 0; i < count; i++)
-        printf(" %u:%u", replicas[i].primary.port, replicas[i].primary.rid);
-      putchar('\n');
       free(replicas);
       free(backups);
     } else if (!strcmp(op, "delete")) {

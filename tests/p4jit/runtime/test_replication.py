@@ -17,7 +17,7 @@ MAX_PORTS, MAX_REPLICAS, MAX_BACKUPS = 512, 4096, 64
 
 @pytest.fixture(scope="module")
 def pre() -> Iterator[Driver]:
-    with driver("replication", "replication", "replication_order") as running:
+    with driver("replication", "replication") as running:
         yield running
 
 
@@ -157,74 +157,3 @@ def test_backups_take_over_in_order_and_give_back(pre: Driver) -> None:
     ]
     assert [answer.split()[2] for answer in pre.run(script)[1:]] == ["18:3", "19:6", "20:7", "18:3", "18:3"]
 
-
-# What libstdc++'s std::unordered_map<uint32_t, …> walks through after the first n different numbers of the
-# sequence x -> (75 x + 74) % 65537 from 7, each modulo 200, were inserted: recorded from a C++ program.
-# fmt: off
-RECORDED = {
-    5: [61, 105, 142, 12, 199],
-    14: [199, 41, 12, 142, 105, 118, 131, 27, 61, 22, 154, 7, 34, 136],
-    31: [
-        94, 97, 136, 34, 7, 154, 3, 85, 131, 160, 118, 105, 142, 12, 41, 179,
-        61, 2, 120, 22, 199, 81, 139, 198, 69, 166, 103, 162, 27, 145, 175,
-    ],
-}
-# fmt: on
-
-
-@pytest.mark.parametrize("count", RECORDED)
-def test_order_of_a_new_group(pre: Driver, count: int) -> None:
-    """Nodes as the map walks them, ports ascending within a node."""
-    rids: list[int] = []
-    x = 7
-    while len(rids) < count:
-        x = (x * 75 + 74) % 65537
-        if x % 200 not in rids:
-            rids.append(x % 200)
-    group = [Replica(((port, rid),)) for port in (9, 3) for rid in rids]
-    expected = [f"{port}:{rid}" for rid in RECORDED[count] for port in (3, 9)]
-    assert pre.run([f"order 0 {replica_words(group)}"]) == [" ".join(["0", *expected])]
-
-
-def map_walk(rids: Sequence[int]) -> list[int]:
-    """The same map as a plain list: in front of the bucket, or of everything."""
-    sizes = iter((13, 29, 59, 127, 257, 541, 1109, 2357, 5087))
-    buckets = 0
-    walk: list[int] = []
-
-    def insert(walk: list[int], rid: int) -> None:
-        walk.insert(next((i for i, other in enumerate(walk) if other % buckets == rid % buckets), 0), rid)
-
-    for count, rid in enumerate(rids):
-        if count in (0, buckets):
-            buckets = next(sizes)
-            old, walk = walk, []
-            for other in old:
-                insert(walk, other)
-        insert(walk, rid)
-    return walk
-
-
-groups = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 40) | st.integers(0, 65535)), max_size=60, unique=True
-).map(lambda copies: [Replica((copy,)) for copy in copies])
-
-
-@given(before=groups, after=groups)
-def test_order_of_a_modified_group(pre: Driver, before: list[Replica], after: list[Replica]) -> None:
-    """Nodes that stay keep their places, new ones follow."""
-    rids = list(dict.fromkeys(replica.copies[0][1] for replica in after))
-    nodes = dict.fromkeys(replica.copies[0][1] for replica in before if replica.copies[0][1] in rids)
-    nodes.update(dict.fromkeys(map_walk(rids)))
-    copies = {replica.copies[0] for replica in after}
-    expected = [f"{port}:{rid}" for rid in nodes for port in range(4) if (port, rid) in copies]
-    script = [set_operation("group", 1, before), f"order 1 {replica_words(after)}"]
-    assert pre.run(script)[1] == " ".join(["0", *expected])
-
-
-def test_order_of_the_largest_group(pre: Driver) -> None:
-    group = [Replica(((0, rid * 16 % 65535),)) for rid in range(MAX_REPLICAS)]
-    expected = [f"0:{rid}" for rid in map_walk([replica.copies[0][1] for replica in group])]
-    answers = pre.run([f"order 0 {replica_words(group)}", f"order 0 {replica_words([*group, group[0]])}"])
-    assert answers[0] == " ".join(["0", *expected])
-    assert answers[1].split()[0] == "-1"
