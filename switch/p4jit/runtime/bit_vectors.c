@@ -2,7 +2,7 @@
 #include "ternary_private.h"
 
 #define BLOCK_WORDS (P4_BLOCK_ENTRIES / 64) /* of one row: a cache line */
-#define FIRST_ROWS 8u        /* looked at before it is asked whether any entry is left */
+#define FEW_LEFT 0.1         /* entries of a block that the first rows should leave for a key that matches none */
 
 static uint64_t rows_bytes(const p4_bit_vectors *v) {
   return (uint64_t)v->nibble_count * 16 * v->blocks * BLOCK_WORDS * sizeof(uint64_t);
@@ -43,12 +43,17 @@ static bool choose_nibbles(const p4_table *t, p4_bit_vectors *v) {
   }
   qsort(ranks, count, sizeof *ranks, by_matches);
   const uint64_t useless = (uint64_t)t->count * 16;
+  double left = P4_BLOCK_ENTRIES;
   v->nibble_count = 0;
+  v->first_count = 0;
   for (uint32_t i = 0; i < count && i < P4_NIBBLES; i++) {
     /* At least one: an entry is there where it has bits. */
     if (i != 0 && ranks[i].matches >= useless) break;
+    if (left > FEW_LEFT) v->first_count = i + 1;
+    left *= (double)ranks[i].matches / (double)useless;
     v->nibbles[v->nibble_count++] = (p4_nibble){(uint16_t)(ranks[i].nibble / 16), (uint8_t)(ranks[i].nibble % 16 * 4)};
   }
+  v->first_count = v->first_count <= 4 ? 4 : v->first_count <= 6 ? 6 : 8;
   free(ranks);
   return true;
 }
@@ -77,6 +82,7 @@ bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle
     for (uint32_t x = 0; x < 16; x++)
       if (((x ^ want) & care) == 0) row_at(v, i, x, block)[word] |= bit;
   }
+  v->changes++;
   v->handles[at] = handle;
   v->position[handle] = at;
   if (at >= v->end) v->end = at + 1;
@@ -90,6 +96,7 @@ void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle) {
   for (uint32_t i = 0; i < v->nibble_count; i++)
     for (uint32_t x = 0; x < 16; x++) row_at(v, i, x, block)[word] &= ~bit;
   p4_handles_return(&v->positions, at);
+  v->changes++;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -117,7 +124,7 @@ bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v) {
   if (!choose_nibbles(t, v)) return false;
   /* Rows cannot grow one by one: there is room for half as many entries again. */
   v->blocks = t->count / P4_BLOCK_ENTRIES * 3 / 2 + 1;
-  v->capacity = t->ternary->end + t->count;
+  v->capacity = t->ternary->end * 2 + P4_BLOCK_ENTRIES;
   v->rows = p4_block_new(rows_bytes(v));
   v->greatest = calloc(v->blocks, sizeof *v->greatest);
   v->handles = calloc((uint64_t)v->blocks * P4_BLOCK_ENTRIES, sizeof *v->handles);
@@ -128,90 +135,73 @@ bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v) {
     done = insert_all(t, v);
   }
   v->built = t->count;
+  v->changes = 0;
   if (!done) p4_bit_vectors_free(v);
   return done;
 }
 
 /* ---- search --------------------------------------------------------------------------------------------------- */
 
-/* What a search knows of its key: its rows, from the first block on. */
-typedef struct key_rows {
-  const uint64_t *first[FIRST_ROWS];
-  const uint64_t *more[P4_NIBBLES - FIRST_ROWS];
-  uint32_t more_count;
-} key_rows;
-
-static void find_rows(const p4_bit_vectors *v, const uint64_t *key, key_rows *r) {
-  for (uint32_t i = 0; i < v->nibble_count; i++) {
-    const p4_nibble n = v->nibbles[i];
-    const uint64_t *rows = row_at(v, i, (uint32_t)(key[n.word] >> n.shift) & 15, 0);
-    if (i < FIRST_ROWS)
-      r->first[i] = rows;
-    else
-      r->more[i - FIRST_ROWS] = rows;
-  }
-  for (uint32_t i = v->nibble_count; i < FIRST_ROWS; i++) r->first[i] = r->first[0];
-  r->more_count = v->nibble_count > FIRST_ROWS ? v->nibble_count - FIRST_ROWS : 0;
-}
-
-/* The best of a block's entries that are in all rows, match, and are better than `best`. */
-static uint32_t compare_left(const p4_table *t, const p4_bit_vectors *v, const key_rows *r, uint32_t block,
-                             const uint64_t *key, uint32_t best) {
-  for (uint32_t w = block * BLOCK_WORDS; w < (block + 1) * BLOCK_WORDS; w++) {
-    uint64_t left = UINT64_MAX;
-    for (uint32_t i = 0; i < FIRST_ROWS; i++) left &= r->first[i][w];
-    for (uint32_t i = 0; left != 0 && i < r->more_count; i++) left &= r->more[i][w];
-    for (; left != 0; left &= left - 1) {
-      const uint32_t handle = v->handles[w * 64 + (uint32_t)__builtin_ctzll(left)];
+/* The best of a block's entries that are left, match, and are better than `best`. */
+static uint32_t compare_left(const p4_table *t, const p4_bit_vectors *v, const uint64_t *const *rows, uint32_t block,
+                             const uint64_t *left, const uint64_t *key, uint32_t best) {
+  for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
+    uint64_t bits = left[w];
+    const uint32_t at = block * BLOCK_WORDS + w;
+    for (uint32_t i = v->first_count; bits != 0 && i < v->nibble_count; i++) bits &= rows[i][at];
+    for (; bits != 0; bits &= bits - 1) {
+      const uint32_t handle = v->handles[at * 64 + (uint32_t)__builtin_ctzll(bits)];
       if (p4_ternary_better(t, handle, best) && p4_ternary_matches(t, handle, key, t->info->key_words)) best = handle;
     }
   }
   return best;
 }
 
-/* Eight rows' words from `at` on that are set in all of them. */
-#define COMMON(type, r, at)                                                                                     \
-  (*(const type *)((r)->first[0] + (at)) & *(const type *)((r)->first[1] + (at)) &                              \
-   *(const type *)((r)->first[2] + (at)) & *(const type *)((r)->first[3] + (at)) &                              \
-   *(const type *)((r)->first[4] + (at)) & *(const type *)((r)->first[5] + (at)) &                              \
-   *(const type *)((r)->first[6] + (at)) & *(const type *)((r)->first[7] + (at)))
-
-typedef uint64_t pair __attribute__((vector_size(16), may_alias));
-
-static uint32_t search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key, const key_rows *r,
-                       uint32_t blocks) {
-  uint32_t best = P4_NONE;
-  for (uint32_t block = 0; block < blocks; block++) {
-    if (best != P4_NONE && v->greatest[block] < t->control->ranks[best]) continue;
-    const uint64_t at = (uint64_t)block * BLOCK_WORDS;
-    const pair left = (COMMON(pair, r, at) | COMMON(pair, r, at + 2)) | (COMMON(pair, r, at + 4) | COMMON(pair, r, at + 6));
-    if (P4_UNLIKELY((left[0] | left[1]) != 0)) best = compare_left(t, v, r, block, key, best);
+/* The search with vectors of a type and its size; any(v): whether one is not zero. */
+#define DEFINE_SEARCH(name, type, any, target)                                                                     \
+  target static uint32_t name(const p4_table *t, const p4_bit_vectors *v, const uint64_t *const *rows,             \
+                              const uint64_t *key) {                                                               \
+    const uint32_t blocks = (v->end + P4_BLOCK_ENTRIES - 1) / P4_BLOCK_ENTRIES, first = v->first_count;            \
+    uint32_t best = P4_NONE, priority = 0;                                                                         \
+    for (uint32_t block = 0; block < blocks; block++) {                                                            \
+      if (v->greatest[block] < priority) continue;                                                                 \
+      type left[BLOCK_WORDS * sizeof(uint64_t) / sizeof(type)], all = {0};                                         \
+      for (unsigned i = 0; i < sizeof left / sizeof *left; i++) {                                                  \
+        const uint64_t at = (uint64_t)block * BLOCK_WORDS + i * (sizeof(type) / sizeof(uint64_t));                 \
+        type part = ROW(0, type) & ROW(1, type) & ROW(2, type) & ROW(3, type);                                     \
+        if (first > 4) part &= ROW(4, type) & ROW(5, type);                                                        \
+        if (first > 6) part &= ROW(6, type) & ROW(7, type);                                                        \
+        left[i] = part;                                                                                            \
+        all |= part;                                                                                               \
+      }                                                                                                            \
+      if (P4_LIKELY(!any(all))) continue;                                                                          \
+      best = compare_left(t, v, rows, block, (const uint64_t *)left, key, best);                                   \
+      if (best != P4_NONE) priority = t->control->ranks[best];                                                     \
+    }                                                                                                              \
+    return best;                                                                                                   \
   }
-  return best;
-}
+#define ROW(i, type) *(const type *)(rows[i] + at)
 
+typedef long long two __attribute__((vector_size(16), may_alias));
+#define ANY_TWO(v) (((v)[0] | (v)[1]) != 0)
+DEFINE_SEARCH(search, two, ANY_TWO, )
+
+/* Without flags the compiler may only use what every processor of the kind has. */
 #ifdef __x86_64__
 typedef long long four __attribute__((vector_size(32), may_alias));
-
-__attribute__((target("avx2"))) static uint32_t search_avx2(const p4_table *t, const p4_bit_vectors *v,
-                                                            const uint64_t *key, const key_rows *r, uint32_t blocks) {
-  uint32_t best = P4_NONE;
-  for (uint32_t block = 0; block < blocks; block++) {
-    if (best != P4_NONE && v->greatest[block] < t->control->ranks[best]) continue;
-    const uint64_t at = (uint64_t)block * BLOCK_WORDS;
-    const four left = COMMON(four, r, at) | COMMON(four, r, at + 4);
-    if (P4_UNLIKELY(!__builtin_ia32_ptestz256(left, left))) best = compare_left(t, v, r, block, key, best);
-  }
-  return best;
-}
+#define ANY_FOUR(v) (!__builtin_ia32_ptestz256(v, v))
+DEFINE_SEARCH(search_avx2, four, ANY_FOUR, __attribute__((target("avx2"))))
 #endif
 
 uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key) {
-  const uint32_t blocks = (v->end + P4_BLOCK_ENTRIES - 1) / P4_BLOCK_ENTRIES;
-  key_rows rows;
-  find_rows(v, key, &rows);
+  const uint64_t *rows[P4_NIBBLES];
+  for (uint32_t i = 0; i < v->nibble_count; i++) {
+    const p4_nibble n = v->nibbles[i];
+    rows[i] = row_at(v, i, (uint32_t)(key[n.word] >> n.shift) & 15, 0);
+  }
+  for (uint32_t i = v->nibble_count; i < v->first_count; i++) rows[i] = rows[0];
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2")) return search_avx2(t, v, key, &rows, blocks);
+  if (__builtin_cpu_supports("avx2")) return search_avx2(t, v, rows, key);
 #endif
-  return search(t, v, key, &rows, blocks);
+  return search(t, v, rows, key);
 }

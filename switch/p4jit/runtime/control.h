@@ -10,6 +10,8 @@
 
 #define P4_ERRNO_BASE 1000
 
+P4_INLINE int p4_system_error(int error) { return -P4_ERRNO_BASE - error; }
+
 /* The entry handle of a table's default entry. */
 #define P4_DEFAULT_ENTRY P4_NONE
 

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "core.h"
 #include "events.h"
@@ -99,6 +100,12 @@ struct p4_device {
   bool running;
   atomic_bool stop;
 };
+
+/* Nanoseconds on a clock of the operating system. */
+uint64_t p4_clock(clockid_t);
+
+/* Close a port's slot whose packets were released. */
+void p4_port_slot_free(p4_port_slot *);
 
 /* ---- passes.c: what happens to packets. The lock is held. ------------------------------------------- */
 

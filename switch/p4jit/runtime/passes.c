@@ -4,7 +4,6 @@
  * deparser; and the copies and further passes that the program asks for on the way.
  */
 #include <string.h>
-#include <time.h>
 
 #include "device.h"
 
@@ -13,9 +12,7 @@
 
 uint64_t p4_device_time(p4_device *d) {
   if (!d->config.virtual_clock) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    d->now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - d->start;
+    d->now = p4_clock(CLOCK_MONOTONIC) - d->start;
   }
   d->context.now = d->now;
   return d->now;

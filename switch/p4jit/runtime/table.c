@@ -76,8 +76,6 @@ static void reset_default(p4_table *t) {
   p4_entry *e = t->default_entry;
   e->action = P4_NONE;
   memset(e->data, 0, t->info->data_bytes);
-  /* P4_NONE is also P4_ACTION_GROUP: it must not look like group 0. */
-  if (t->profile != NULL) memset(e->data, 0xff, sizeof(uint32_t));
 }
 
 int p4_table_init(p4_table *t, const p4_table_info *info, p4_profile *profile, uint32_t extra_bytes, uint64_t seed) {
@@ -128,9 +126,7 @@ static int reference(p4_table *t, uint32_t action, const void *data) {
 
 static void unreference(p4_table *t, const p4_entry *e) {
   uint32_t handle;
-  /* The default entry without an action looks like a reference to group P4_NONE. */
-  if (refers(t, e->action, e->data, &handle) && handle != P4_NONE)
-    p4_profile_unreference(t->profile, e->action, handle);
+  if (refers(t, e->action, e->data, &handle)) p4_profile_unreference(t->profile, e->action, handle);
 }
 
 static void set_action(p4_table *t, p4_entry *e, uint32_t action, const void *data, uint32_t data_length) {

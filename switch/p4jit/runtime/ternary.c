@@ -116,7 +116,7 @@ void p4_ternary_settle(p4_table *t) {
   if (y->use_bits ? tuples * 3 < bits * 2 : tuples * 2 <= bits * 3) {
     p4_bit_vectors_free(&y->bits);
     y->use_bits = false;
-  } else if (!y->use_bits || t->count / 2 > y->bits.built || t->count < y->bits.built / 4) {
+  } else if (!y->use_bits || y->bits.changes > y->bits.built / 4 + P4_LIST_ENTRIES) {
     y->use_bits = p4_bit_vectors_build(t, &y->bits);
   }
 }

@@ -61,7 +61,9 @@ typedef struct p4_bit_vectors {
   uint32_t blocks;           /* there is room for */
   uint32_t capacity;         /* handles there is room for */
   uint32_t nibble_count;
-  uint32_t built;            /* entries when the nibbles were chosen */
+  uint32_t first_count;      /* nibbles after which it is worth asking whether any entry is left: 4, 6 or 8 */
+  uint32_t built;            /* entries when all was made anew */
+  uint32_t changes;          /* since then: entries are no longer in order of priority */
   p4_nibble nibbles[P4_NIBBLES]; /* the most selective first */
 } p4_bit_vectors;
 

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAKE_TAG 0xffffffffu
-#define MONITOR_TAG 0xfffffffeu
 #define MAX_READY 64
 #define YIELDS 64 /* how often the worker steps back for control calls before it takes its turn */
 
@@ -74,9 +72,9 @@ static bool round_of_work(p4_device *d, const struct epoll_event *ready, int cou
     uint64_t tag = ready[i].data.u64;
     pthread_mutex_lock(&d->lock);
     p4_device_time(d);
-    if (tag == MONITOR_TAG) {
+    if (tag == P4_MONITOR_TAG) {
       p4_monitor_read(&d->monitor, link_changed, d);
-    } else if (tag == WAKE_TAG) {
+    } else if (tag == P4_WAKE_TAG) {
       uint64_t drain;
       if (read(d->wake_fd, &drain, sizeof drain) < 0) {
         /* Someone else took it: fine. */

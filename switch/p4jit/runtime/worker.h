@@ -7,6 +7,10 @@
 
 #include "device.h"
 
+/* What epoll says is ready: a port's number, or one of these. */
+#define P4_WAKE_TAG 0xffffffffu
+#define P4_MONITOR_TAG 0xfffffffeu
+
 /* Return 0 or -errno. Starting a device that runs does nothing. */
 int p4_worker_start(p4_device *);
 void p4_worker_stop(p4_device *);
