@@ -31,7 +31,8 @@ class Namespace:
         assert self._holder.stdout is not None
         if not self._holder.stdout.readline():
             raise OSError("unshare --net failed")
-        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        for name in ("all", "default"):
+            self.set(f"net/ipv6/conf/{name}/disable_ipv6", 1)
         self.run("ip", "link", "set", "lo", "up")
 
     @property
@@ -46,6 +47,10 @@ class Namespace:
         if done.returncode != 0:
             raise OSError(f"{' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
+
+    def set(self, name: str, value: int) -> None:
+        """Write /proc/sys/``name``, where the kernel has it."""
+        self.run("sh", "-c", f"[ ! -e /proc/sys/{name} ] || echo {value} >/proc/sys/{name}")
 
     def close(self) -> None:
         assert self._holder.stdin is not None

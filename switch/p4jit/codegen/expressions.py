@@ -262,13 +262,14 @@ class Expressions:
             return Value(self._wide(t, "w_shl", code, amount, str(t.limbs)), t, interval, bits or 0)
         u = CType(t.bits, signed=False).name
         shifted = f"({t.name})(({u}){_paren(code)} << {_paren(amount)})"
-        if by.high >= t.bits:
+        if by.low < 0 or by.high >= t.bits:
             shifted = f"({amount} < {t.bits} ? {shifted} : 0)"
         return Value(shifted, t, interval, bits or 0)
 
     def _shift_right(self, left: ir.Expr, right: ir.Expr) -> Value:
         a, by = self.data(left), self.data(right)
-        shortest, longest = max(by.low, 0), min(by.high, 1 << 20)
+        # A negative count, which P4 does not have, is taken for a huge one.
+        shortest, longest = max(by.low, 0), 1 << 20 if by.low < 0 else min(by.high, 1 << 20)
         ends = [a.low >> shortest, a.low >> longest, a.high >> shortest, a.high >> longest]
         interval = (min(ends), max(ends))
         amount = self._amount(by)
@@ -277,7 +278,7 @@ class Expressions:
             code = self._wide(a.type, "w_shr", a.code, amount, str(a.type.limbs), sign)
             return self._narrow(Value(code, a.type, interval))
         code = f"({_paren(a.code)} >> {_paren(amount)})"
-        if by.high >= a.type.bits:
+        if by.low < 0 or by.high >= a.type.bits:
             gone = f"({a.code} < 0 ? -1 : 0)" if a.type.signed else "0"
             code = f"({amount} < {a.type.bits} ? {code} : {gone})"
         return self._narrow(Value(code, a.type, interval))

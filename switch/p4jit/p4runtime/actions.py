@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from finsy.proto import p4r
 
-from p4jit.p4runtime.schema import ActionSchema
+from p4jit.p4runtime.objects import ActionSchema
 from p4jit.p4runtime.status import P4Error, invalid
 
 #: Index of the action in the program, and its data as `DeviceInterface` takes it.

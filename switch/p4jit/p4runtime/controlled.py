@@ -31,7 +31,7 @@ from p4jit.target.interface import (
 _log = logging.getLogger(__name__)
 
 #: How long the event thread sleeps at most, in seconds: also how soon it notices that it must stop.
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 
 
 class ControlledDevice:
@@ -64,6 +64,9 @@ class ControlledDevice:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def join(self) -> None:
+        """After `stop`: wait until no event is under way."""
         if self._thread is not None:
             self._thread.join()
 
@@ -189,7 +192,8 @@ class ControlledDevice:
                 self._digests = DigestLists(running.state.schema.digests)
                 self._digests_of = running
             schema = running.state.schema.digests_by_list.get(event.list)
-            if schema is None:
+            # A message of the program before this one may still come.
+            if schema is None or len(event.data) != schema.size:
                 return
             config = running.state.digests.config(schema.id)
             if config is None:
@@ -210,13 +214,11 @@ class ControlledDevice:
                 return
             for event in events:
                 table = state.schema.tables_by_index.get(event.table)
-                wire = None if table is None else state.tables[table.id].entry_with_handle(event.handle)
-                if table is not None and wire is not None:
+                entry = None if table is None else state.tables[table.id].expire(event.handle)
+                if table is not None and entry is not None:
                     notification = notifications.setdefault(table.id, p4r.IdleTimeoutNotification())
-                    notification.table_entry.add().MergeFromString(wire)
+                    notification.table_entry.append(entry)
         for table_id, notification in notifications.items():
-            for entry in notification.table_entry:
-                entry.ClearField("action")
             notification.timestamp = time.time_ns()
             message = p4r.StreamMessageResponse(idle_timeout_notification=notification)
             self._send_to_owners(message, table_id)

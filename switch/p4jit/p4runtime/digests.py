@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from finsy.proto import p4d, p4r
 
-from p4jit.p4runtime.schema import DigestSchema
+from p4jit.p4runtime.objects import DigestSchema
 
 #: Lists await acknowledgement for as long as the client says; the memory they take is bounded.
 _MAX_CACHED = 65_536

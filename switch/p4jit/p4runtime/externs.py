@@ -17,8 +17,9 @@ from p4jit.p4runtime.meters import (
     encode_meter,
     refuse_meter_counters,
 )
+from p4jit.p4runtime.objects import CounterSchema, MeterSchema, RegisterSchema
 from p4jit.p4runtime.operations import Operation, Undo, modify_only
-from p4jit.p4runtime.schema import CounterSchema, MeterSchema, RegisterSchema, Schema
+from p4jit.p4runtime.schema import Schema
 from p4jit.p4runtime.status import P4Error, invalid, not_found, out_of_range
 from p4jit.p4runtime.wire import ENTITY_COUNTER, ENTITY_METER, ENTITY_REGISTER, entity
 from p4jit.target.interface import CounterValue, DeviceInterface, MeterRates

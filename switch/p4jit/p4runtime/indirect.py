@@ -9,9 +9,8 @@ from typing import Any
 from finsy.proto import p4r
 
 from p4jit.p4runtime.actions import EncodedAction
-from p4jit.p4runtime.operations import Freezer
+from p4jit.p4runtime.objects import TableSchema
 from p4jit.p4runtime.profiles import OneShot, OneShotAction, ProfileStore
-from p4jit.p4runtime.schema import TableSchema
 from p4jit.p4runtime.status import invalid
 from p4jit.p4runtime.tables import Bound, EntryKey, TableStore
 from p4jit.target.interface import ACTION_GROUP, ACTION_MEMBER, DeviceInterface
@@ -26,12 +25,10 @@ class _Reference:
 
 
 class IndirectTableStore(TableStore):
-    def __init__(
-        self, schema: TableSchema, device: DeviceInterface, freeze: Freezer, profile: ProfileStore
-    ) -> None:
+    def __init__(self, schema: TableSchema, device: DeviceInterface, profile: ProfileStore) -> None:
         self._profile = profile
         self._one_shots: dict[EntryKey, OneShot] = {}
-        super().__init__(schema, device, freeze)
+        super().__init__(schema, device)
 
     def _decode_action(self, action: p4r.TableAction) -> Any:
         kind = action.WhichOneof("type")

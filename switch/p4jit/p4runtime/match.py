@@ -14,7 +14,7 @@ from finsy.proto import p4r
 
 from p4jit.frontend import ir
 from p4jit.p4runtime.bytestrings import encode_unsigned
-from p4jit.p4runtime.schema import EXACT, LPM, OPTIONAL, RANGE, TERNARY, FieldSchema
+from p4jit.p4runtime.objects import EXACT, LPM, OPTIONAL, RANGE, TERNARY, FieldSchema
 from p4jit.p4runtime.status import P4Error, invalid
 
 if TYPE_CHECKING:

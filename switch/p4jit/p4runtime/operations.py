@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from finsy.proto import p4r
 
 from p4jit.p4runtime.status import invalid
-from p4jit.target.interface import DeviceInterface
 
 _log = logging.getLogger(__name__)
 
@@ -37,23 +35,3 @@ def roll_back(undo: list[Callable[[], None]]) -> None:
             undo.pop()()
         except Exception:
             _log.exception("an update could not be taken back")
-
-
-class Freezer:
-    """`DeviceInterface.frozen`, entered once however deep it is nested. For one thread at a time."""
-
-    def __init__(self, device: DeviceInterface) -> None:
-        self._device = device
-        self._depth = 0
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        if self._depth:
-            yield
-            return
-        with self._device.frozen():
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from finsy.proto import p4r
 
-from p4jit.p4runtime.schema import MetadataField
+from p4jit.p4runtime.objects import MetadataField
 from p4jit.p4runtime.status import P4Error, invalid
 
 

@@ -101,8 +101,10 @@ class Pipeline:
         saved, old = self._saved, self._committed
         if saved is None:
             raise not_found("no configuration is saved: VERIFY_AND_SAVE one first")
+        before = None if old is None else self._copy(old.state)
         with self._device.frozen():
-            before = None if old is None else self._copy(old.state)
+            if old is not None and before is not None:
+                before.refresh(old.state)
             self._install(Verified(saved.config, saved.state.schema), saved.state, before)
         self._saved = None
 
@@ -122,8 +124,9 @@ class Pipeline:
             self._staged(verified.schema).adopt(old.state)
         except (P4Error, DeviceError) as error:
             raise invalid(f"the present forwarding state cannot be kept: {error}") from None
+        before = self._copy(old.state)
         with self._device.frozen():
-            before = self._copy(old.state)
+            before.refresh(old.state)
             self._install(verified, before, before)
         self._saved = None
 
@@ -146,7 +149,8 @@ class Pipeline:
         return ForwardingState(schema, device)
 
     def _copy(self, state: ForwardingState) -> ForwardingState:
-        """The state, apart from the device: which forgets its cells when it loads a program."""
+        """The state, apart from the device: which forgets its cells when it loads a program. Made while
+        packets still flow, so that they stop for a short time only."""
         copy = self._staged(state.schema)
         copy.adopt(state)
         return copy

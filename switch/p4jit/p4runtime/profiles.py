@@ -11,8 +11,8 @@ from finsy.proto import p4r
 
 from p4jit.p4runtime.actions import EncodedAction, decode_action
 from p4jit.p4runtime.bytestrings import decode_port
-from p4jit.p4runtime.operations import DELETE, INSERT, Freezer, Operation, Undo
-from p4jit.p4runtime.schema import ProfileSchema
+from p4jit.p4runtime.objects import ProfileSchema
+from p4jit.p4runtime.operations import DELETE, INSERT, Operation, Undo
 from p4jit.p4runtime.status import denied, exhausted, exists, invalid, not_found, unimplemented
 from p4jit.p4runtime.wire import ENTITY_GROUP, ENTITY_MEMBER, entity
 from p4jit.target.interface import DeviceInterface, GroupMember
@@ -45,10 +45,9 @@ class ProfileStore:
     Its tables use it either by members and groups, or by one-shot action sets, never both.
     """
 
-    def __init__(self, schema: ProfileSchema, device: DeviceInterface, freeze: Freezer) -> None:
+    def __init__(self, schema: ProfileSchema, device: DeviceInterface) -> None:
         self.schema = schema
         self._device = device
-        self._freeze = freeze
         self._members: dict[int, Stored] = {}
         self._groups: dict[int, Stored] = {}
         self._one_shots = 0
@@ -253,7 +252,7 @@ class ProfileStore:
             )
         index = self.schema.index
         added: list[int] = []
-        with self._freeze():
+        with self._device.frozen():
             try:
                 members = []
                 for a in actions:
@@ -268,7 +267,7 @@ class ProfileStore:
         return OneShot(group, tuple(added))
 
     def release_one_shot(self, one_shot: OneShot) -> None:
-        with self._freeze():
+        with self._device.frozen():
             self._device.group_delete(self.schema.index, one_shot.group)
             for member in one_shot.members:
                 self._device.member_delete(self.schema.index, member)

@@ -84,6 +84,12 @@ def object_id(entity: p4r.Entity) -> int | None:
     return None
 
 
+def may_see(config: RoleConfig, entity: p4r.Entity) -> bool:
+    """Whether an entity is the role's to read."""
+    wanted = object_id(entity)
+    return wanted is None or config.owns(wanted)
+
+
 def check_write(config: RoleConfig | None, foreign: Iterable[RoleConfig], entity: p4r.Entity) -> None:
     """``foreign`` are the configurations of other roles, whose exclusive objects nobody else writes.
     Raises P4Error (PERMISSION_DENIED)."""

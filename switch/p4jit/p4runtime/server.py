@@ -21,12 +21,12 @@ from finsy.proto import p4i, p4r
 
 from p4jit.p4runtime.controlled import ControlledDevice
 from p4jit.p4runtime.pipeline import Compile
-from p4jit.p4runtime.service import P4RuntimeService
+from p4jit.p4runtime.service import MAX_STREAMS, P4RuntimeService
 from p4jit.p4runtime.status import P4Error
 from p4jit.target.interface import DeviceInterface
 
-#: Every open stream holds a thread; the pool makes them when it needs them.
-_THREADS = 256
+#: The pool makes threads when it needs them: one a stream, and one a request under way.
+_THREADS = MAX_STREAMS + 64
 _OPTIONS = (
     # Pipelines are megabytes, batches can be: the specification asks for more than gRPC's 4 MiB.
     ("grpc.max_receive_message_length", -1),
@@ -116,6 +116,8 @@ class P4RuntimeServer:
         server.stop(grace).wait()
         for device in self._controlled.values():
             device.stop()
+        for device in self._controlled.values():
+            device.join()
         self._stopped.set()
 
     def wait(self) -> None:

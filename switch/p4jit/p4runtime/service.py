@@ -14,13 +14,14 @@ from google.protobuf.message import DecodeError, Message
 
 from p4jit.p4runtime.controlled import ControlledDevice
 from p4jit.p4runtime.pipeline import Compile, Verified, verify
-from p4jit.p4runtime.roles import check_write, object_id
+from p4jit.p4runtime.roles import check_write, may_see
 from p4jit.p4runtime.status import (
     P4Error,
     abort,
     abort_batch,
     as_p4_error,
     denied,
+    exhausted,
     invalid,
     not_found,
     precondition,
@@ -32,6 +33,8 @@ from p4jit.p4runtime.write import write_batch
 _log = logging.getLogger(__name__)
 
 API_VERSION = "1.4.1"
+#: Streams in all, over all devices: each holds a thread of the pool, and other requests must find some.
+MAX_STREAMS = 192
 
 _M = TypeVar("_M", bound=Message)
 _SetRequest = p4r.SetForwardingPipelineConfigRequest
@@ -137,7 +140,7 @@ class P4RuntimeService:
                 try:
                     found = active.state.read(entity)
                     if config is not None:
-                        found = [e for e in found if config.owns(object_id(_entity(e)) or 0)]
+                        found = [e for e in found if may_see(config, _entity(e))]
                     entities.extend(found)
                     errors.append(None)
                 except Exception as error:
@@ -213,7 +216,11 @@ class P4RuntimeService:
     def _stream_channel(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         stream = Stream(context.peer())
         with self._streams_lock:
-            self._streams.add(stream)
+            room = len(self._streams) < MAX_STREAMS
+            if room:
+                self._streams.add(stream)
+        if not room:
+            abort(context, exhausted(f"the server already has {MAX_STREAMS} streams"))
         context.add_callback(stream.close)
         reader = threading.Thread(
             target=self._read_stream, args=(stream, requests), name="p4runtime-stream", daemon=True

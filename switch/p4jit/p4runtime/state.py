@@ -13,7 +13,7 @@ from p4jit.p4runtime.direct import DirectStore
 from p4jit.p4runtime.externs import ArrayStore
 from p4jit.p4runtime.indirect import IndirectTableStore
 from p4jit.p4runtime.meters import encode_counter, encode_meter
-from p4jit.p4runtime.operations import DELETE, INSERT, MODIFY, Freezer, Operation
+from p4jit.p4runtime.operations import DELETE, INSERT, MODIFY, Operation
 from p4jit.p4runtime.profiles import ProfileStore
 from p4jit.p4runtime.replication import ReplicationStore
 from p4jit.p4runtime.schema import Schema
@@ -36,15 +36,14 @@ class ForwardingState:
     def __init__(self, schema: Schema, device: DeviceInterface) -> None:
         self.schema = schema
         self.device = device
-        self.freeze = Freezer(device)
-        self.profiles = {i: ProfileStore(p, device, self.freeze) for i, p in schema.profiles.items()}
+        self.profiles = {i: ProfileStore(p, device) for i, p in schema.profiles.items()}
         self.tables: dict[int, TableStore] = {}
         for table_id, table in schema.tables.items():
             if table.profile is None:
-                self.tables[table_id] = TableStore(table, device, self.freeze)
+                self.tables[table_id] = TableStore(table, device)
             else:
                 profile = self.profiles[table.profile.id]
-                self.tables[table_id] = IndirectTableStore(table, device, self.freeze, profile)
+                self.tables[table_id] = IndirectTableStore(table, device, profile)
         self.arrays = ArrayStore(schema, device)
         self.direct = DirectStore(self.tables, self._table, device)
         self.replication = ReplicationStore(device)
@@ -209,27 +208,47 @@ class ForwardingState:
 
     def adopt(self, other: ForwardingState) -> None:
         """Take over the state of another pipeline, into a fresh one of this. Raises P4Error, DeviceError for
-        what cannot be kept. Counters and registers are kept where name, size and width are the same."""
+        what cannot be kept. Counters and registers are kept where name, size and width are the same; direct
+        counters of const entries, and of default entries that were not modified, start again."""
         for table_id, table in self.tables.items():
             if table_id in other.tables and not table.schema.const:
                 for _, wire in list(table.entries()):
                     table.decode(DELETE, p4r.TableEntry.FromString(wire))(None)
         for update in other.export():
-            self.decode(update)(None)
+            self.prepare(update)(None)
+        self._adopt_arrays(other)
+
+    def refresh(self, original: ForwardingState) -> None:
+        """Bring a copy of ``original``, which `adopt` made, up to date in what packets change."""
+        for table_id, table in self.tables.items():
+            if table.schema.counter is None:
+                continue
+            index = table.schema.index
+            theirs = original.tables[table_id]
+            pairs = [(h, o) for (h, _), (o, _) in zip(table.entries(), theirs.entries(), strict=True)]
+            for handle, other in [*pairs, (DEFAULT_ENTRY, DEFAULT_ENTRY)]:
+                value = original.device.entry_counter(index, other)
+                self.device.entry_set_counter(index, handle, value)
+        self._adopt_arrays(original)
+
+    def _adopt_arrays(self, other: ForwardingState) -> None:
         counters = {c.name: c for c in other.schema.counters.values()}
         for counter in self.schema.counters.values():
             source = counters.get(counter.name)
             if source is not None and source.size == counter.size and counter.size:
                 values = other.device.counter_read(source.index, 0, source.size)
+                own = self.device.counter_read(counter.index, 0, counter.size)
                 for index, value in enumerate(values):
-                    if value.packets or value.bytes:
+                    if value != own[index]:
                         self.device.counter_write(counter.index, index, value)
         registers = {r.name: r for r in other.schema.registers.values()}
         for register in self.schema.registers.values():
             old = registers.get(register.name)
             if old is not None and (old.size, old.codec) == (register.size, register.codec) and register.size:
-                for index, number in enumerate(other.device.register_read(old.index, 0, old.size)):
-                    if number:
+                numbers = other.device.register_read(old.index, 0, old.size)
+                present = self.device.register_read(register.index, 0, register.size)
+                for index, number in enumerate(numbers):
+                    if number != present[index]:
                         self.device.register_write(register.index, index, number)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from finsy.proto import p4r
 
+from p4jit.frontend import ir
 from p4jit.p4runtime.actions import EncodedAction, action_to_proto, decode_action
 from p4jit.p4runtime.match import EncodedKey, KeyCodec
-from p4jit.p4runtime.meters import decode_counter, decode_meter, refuse_meter_counters
-from p4jit.p4runtime.operations import DELETE, INSERT, Freezer, Operation, Undo
-from p4jit.p4runtime.schema import TableSchema
+from p4jit.p4runtime.objects import TableSchema
+from p4jit.p4runtime.operations import DELETE, INSERT, Operation, Undo
 from p4jit.p4runtime.status import denied, exists, invalid, not_found
+from p4jit.p4runtime.table_checks import TableChecks
 from p4jit.target.interface import DEFAULT_ENTRY, CounterValue, DeviceInterface, MeterRates
 
 #: The encoded key of an exact table; with mask, prefix length and priority for the others.
@@ -40,12 +41,12 @@ def initial_priority(json_priority: int, largest: int) -> int:
 class TableStore:
     """One table whose entries hold actions directly."""
 
-    def __init__(self, schema: TableSchema, device: DeviceInterface, freeze: Freezer) -> None:
+    def __init__(self, schema: TableSchema, device: DeviceInterface) -> None:
         self.schema = schema
         self._device = device
-        self._freeze = freeze
+        self._checks = TableChecks(schema)
         self._keys = KeyCodec(schema.fields, schema.layout)
-        self._single = not schema.prioritized and schema.layout.lpm_field is None
+        self._single = schema.layout.table.kind is ir.MatchKind.EXACT
         self._entries: dict[EntryKey, Entry] = {}
         self._by_handle: dict[int, EntryKey] = {}
         #: The default entry once it has been modified.
@@ -64,9 +65,9 @@ class TableStore:
         if kind == DELETE:
             if entry.is_default_action:
                 raise invalid("the default entry cannot be deleted; modify it without an action to reset it")
-            self._check_mutable(entry)
+            self._checks.check_mutable(entry)
             key = self._keys.decode(entry.match)
-            return partial(self._delete, self._entry_key(key, self._priority(entry)), key)
+            return partial(self._delete, self._entry_key(key, self._checks.priority(entry)), key)
         if entry.is_default_action:
             return self._decode_default(entry)
         return self._decode_modify(entry)
@@ -75,16 +76,16 @@ class TableStore:
         schema = self.schema
         if entry.is_default_action:
             raise invalid("the default entry is always set: modify it")
-        self._check_mutable(entry)
+        self._checks.check_mutable(entry)
         if not schema.fields:
             raise invalid(f"table {schema.name} has no key: it has a default entry only")
         key = self._keys.decode(entry.match)
-        priority = self._priority(entry)
+        priority = self._checks.priority(entry)
         if not entry.HasField("action"):
             raise invalid("an entry needs an action")
         binding = self._decode_action(entry.action)
-        timeout = self._timeout(entry)
-        counter, meter = self._take_direct(entry)
+        timeout = self._checks.timeout(entry)
+        counter, meter = self._checks.take_direct(entry)
         return partial(
             self._insert, key, priority, binding, timeout, counter, meter, entry.SerializeToString()
         )
@@ -93,20 +94,20 @@ class TableStore:
         schema = self.schema
         if entry.is_const:
             raise invalid("is_const must not be set in an update")
-        key = self._entry_key(self._keys.decode(entry.match), self._priority(entry))
-        timeout = self._timeout(entry)
+        key = self._entry_key(self._keys.decode(entry.match), self._checks.priority(entry))
+        timeout = self._checks.timeout(entry)
         if schema.const:
             if entry.HasField("action") or entry.metadata or entry.controller_metadata:
                 raise denied(f"table {schema.name} is const: only direct resources can be modified")
             if timeout:
                 raise invalid("a const entry has no idle timeout")
         binding = self._decode_action(entry.action) if entry.HasField("action") else None
-        counter, meter = self._take_direct(entry)
+        counter, meter = self._checks.take_direct(entry)
         return partial(self._modify, key, binding, timeout, counter, meter, entry)
 
     def _decode_default(self, entry: p4r.TableEntry) -> Operation:
         schema = self.schema
-        self._check_default(entry)
+        self._checks.check_default(entry)
         if entry.is_const:
             raise invalid("is_const must not be set in an update")
         if schema.const_default or schema.profile is not None:
@@ -122,7 +123,7 @@ class TableStore:
         default = schema.ir.default
         if schema.ir.default_action_const and default is not None and default.action.index != action:
             raise denied(f"the default action of table {schema.name} is const")
-        counter, meter = self._take_direct(entry)
+        counter, meter = self._checks.take_direct(entry)
         return partial(self._set_default, action, data, counter, meter, entry.SerializeToString())
 
     def _decode_action(self, action: p4r.TableAction) -> Any:
@@ -137,56 +138,6 @@ class TableStore:
                 f"{self.schema.actions[action.action.action_id].name} can only be the default action"
             )
         return encoded
-
-    def _check_mutable(self, entry: p4r.TableEntry) -> None:
-        if self.schema.const:
-            raise denied(f"table {self.schema.name} is const")
-        if entry.is_const:
-            raise invalid("is_const must not be set in an update")
-
-    def _check_default(self, entry: p4r.TableEntry) -> None:
-        if entry.match or entry.priority:
-            raise invalid("the default entry has neither match nor priority")
-        if entry.idle_timeout_ns or entry.HasField("time_since_last_hit"):
-            raise invalid("the default entry has no idle timeout")
-
-    def _priority(self, entry: p4r.TableEntry) -> int:
-        priority = entry.priority
-        if self.schema.prioritized:
-            if priority <= 0:
-                raise invalid(f"entries of table {self.schema.name} need a priority above 0")
-        elif priority:
-            raise invalid(
-                f"table {self.schema.name} has no ternary, range or optional field: priority must be 0"
-            )
-        return priority
-
-    def _timeout(self, entry: p4r.TableEntry) -> int:
-        timeout = entry.idle_timeout_ns
-        if entry.HasField("time_since_last_hit"):
-            raise invalid("time_since_last_hit cannot be written")
-        if timeout and not self.schema.idle_timeout:
-            raise invalid(f"table {self.schema.name} does not support idle timeouts")
-        if timeout < 0:
-            raise invalid("idle_timeout_ns cannot be negative")
-        return timeout
-
-    def _take_direct(self, entry: p4r.TableEntry) -> tuple[CounterValue | None, MeterRates | None]:
-        """The direct resources to write; they are removed from ``entry``."""
-        counter = meter = None
-        if entry.HasField("counter_data"):
-            if self.schema.counter is None:
-                raise invalid(f"table {self.schema.name} has no direct counter")
-            counter = decode_counter(entry.counter_data)
-            entry.ClearField("counter_data")
-        if entry.HasField("meter_config"):
-            if self.schema.meter_spec is None:
-                raise invalid(f"table {self.schema.name} has no direct meter")
-            meter = decode_meter(entry.meter_config, self.schema.meter_spec)
-            entry.ClearField("meter_config")
-        if entry.HasField("meter_counter_data"):
-            refuse_meter_counters()
-        return counter, meter
 
     def _entry_key(self, key: EncodedKey, priority: int) -> EntryKey:
         return key[0] if self._single else (*key, priority)
@@ -278,7 +229,7 @@ class TableStore:
         meter: MeterRates | None,
     ) -> int:
         table = self.schema.index
-        with self._freeze():
+        with self._device.frozen():
             handle = self._device.table_insert(table, *key, priority, action, data, timeout)
             try:
                 if counter is not None:
@@ -336,7 +287,7 @@ class TableStore:
         resource = None
         changed = False
         try:
-            with self._freeze():
+            with self._device.frozen():
                 if binding is not None:
                     action, data, resource = self._acquire(binding)
                     self._device.table_modify(table, handle, action, data, timeout)
@@ -389,7 +340,7 @@ class TableStore:
     ) -> None:
         back = self._default_back()
         try:
-            with self._freeze():
+            with self._device.frozen():
                 self._device.table_set_default(self.schema.index, action, data)
                 self._write_direct(DEFAULT_ENTRY, counter, meter)
         except Exception:
@@ -401,7 +352,7 @@ class TableStore:
 
     def _reset_default(self, undo: Undo) -> None:
         back = self._default_back()
-        with self._freeze():
+        with self._device.frozen():
             self._device.table_reset_default(self.schema.index)
             self._write_direct(DEFAULT_ENTRY, _ZERO if self.schema.counter is not None else None, None)
         self._default = None
@@ -460,17 +411,24 @@ class TableStore:
         """Device handle of the entry, or default entry, with this key. Raises P4Error (NOT_FOUND,
         INVALID_ARGUMENT)."""
         if entry.is_default_action:
-            self._check_default(entry)
+            self._checks.check_default(entry)
             return DEFAULT_ENTRY
-        key = self._entry_key(self._keys.decode(entry.match), self._priority(entry))
+        key = self._entry_key(self._keys.decode(entry.match), self._checks.priority(entry))
         if key not in self._entries:
             raise not_found(f"table {self.schema.name} has no such entry")
         return self._entries[key][0]
 
-    def entry_with_handle(self, handle: int) -> bytes | None:
-        """The serialized entry, of a table with idle timeouts."""
+    def expire(self, handle: int) -> p4r.TableEntry | None:
+        """The entry that has been idle, for its notification; None if it is gone. Its timer starts again:
+        the device reports an entry once, P4Runtime wants it reported as often as it times out."""
         key = self._by_handle.get(handle)
-        return None if key is None else self._entries[key][1]
+        if key is None:
+            return None
+        entry = p4r.TableEntry.FromString(self._entries[key][1])
+        action, data = self._current(key, entry)
+        self._device.table_modify(self.schema.index, handle, action, data, entry.idle_timeout_ns)
+        entry.ClearField("action")
+        return entry
 
     def default_entry(self) -> bytes:
         """The serialized default entry."""
@@ -495,7 +453,7 @@ class TableStore:
     def select(self, query: p4r.TableEntry) -> Iterable[Entry]:
         """Handles and entries that ``query`` filters by match and priority. Raises P4Error."""
         if query.is_default_action:
-            self._check_default_query(query)
+            self._checks.check_default_query(query)
             return [(DEFAULT_ENTRY, self.default_entry())]
         priority = query.priority
         if priority and not self.schema.prioritized:
@@ -511,9 +469,3 @@ class TableStore:
             return [e for k, e in self._entries.items() if k[:3] == key]
         found = self._entries.get(self._entry_key(key, priority))
         return [] if found is None else [found]
-
-    def _check_default_query(self, query: p4r.TableEntry) -> None:
-        if query.match or query.priority or query.idle_timeout_ns:
-            raise invalid("the default entry has no match, priority or idle timeout")
-        if query.HasField("time_since_last_hit"):
-            raise invalid("the default entry has no idle timeout")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from finsy.proto import p4r
 
 from p4jit.frontend import ir
+from p4jit.p4runtime.objects import EXACT, LPM, TableSchema
 from p4jit.p4runtime.operations import DELETE, INSERT, Undo
-from p4jit.p4runtime.schema import EXACT, LPM, TableSchema
 from p4jit.p4runtime.tables import TableStore
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from functools import partial
 from finsy.proto import p4r
 
 from p4jit.p4runtime.match import decode_fields
+from p4jit.p4runtime.objects import ValueSetSchema
 from p4jit.p4runtime.operations import Operation, Undo, modify_only
-from p4jit.p4runtime.schema import Schema, ValueSetSchema
+from p4jit.p4runtime.schema import Schema
 from p4jit.p4runtime.status import exhausted, exists, invalid, not_found
 from p4jit.p4runtime.wire import ENTITY_VALUE_SET, entity
 from p4jit.target.interface import DeviceInterface

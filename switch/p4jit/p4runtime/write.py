@@ -45,7 +45,7 @@ def write_batch(
     if any(errors):
         return _aborted(errors)
     if atomicity == p4r.WriteRequest.DATAPLANE_ATOMIC:
-        with state.freeze():
+        with state.device.frozen():
             return _all_or_none(operations)
     return _all_or_none(operations)
 

@@ -12,7 +12,6 @@ void p4_bit_vectors_free(p4_bit_vectors *v) {
   if (v->rows != NULL) p4_block_free(v->rows, rows_bytes(v));
   free(v->greatest);
   free(v->handles);
-  free(v->position);
   p4_handles_free(&v->positions);
   *v = (p4_bit_vectors){0};
 }
@@ -30,19 +29,18 @@ static int by_matches(const void *a, const void *b) {
   return x->nibble < y->nibble ? -1 : x->nibble > y->nibble;
 }
 
-static bool choose_nibbles(const p4_table *t, p4_bit_vectors *v) {
+static bool choose_nibbles(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t entries) {
   const uint32_t words = t->info->key_words, count = words * 16;
   nibble_rank *ranks = calloc(count, sizeof *ranks);
   if (ranks == NULL) return false;
   for (uint32_t i = 0; i < count; i++) ranks[i].nibble = i;
-  for (uint32_t handle = 0; handle < t->ternary->end; handle++) {
-    if (!p4_handles_taken(&t->control->handles, handle)) continue;
-    const uint64_t *mask = p4_ternary_match(t, handle) + words;
+  for (uint32_t k = 0; k < entries; k++) {
+    const uint64_t *mask = p4_ternary_match(t, handles[k]) + words;
     for (uint32_t i = 0; i < count; i++)
       ranks[i].matches += 16u >> __builtin_popcount((unsigned)(mask[i / 16] >> i % 16 * 4) & 15);
   }
   qsort(ranks, count, sizeof *ranks, by_matches);
-  const uint64_t useless = (uint64_t)t->count * 16;
+  const uint64_t useless = (uint64_t)entries * 16;
   double left = P4_BLOCK_ENTRIES;
   v->nibble_count = 0;
   v->first_count = 0;
@@ -66,7 +64,6 @@ static uint64_t *row_at(const p4_bit_vectors *v, uint32_t nibble, uint32_t value
 }
 
 bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle) {
-  if (handle >= v->capacity) return false;
   const uint32_t at = p4_handles_take(&v->positions);
   if (at == P4_NONE) return false;
   if (at / P4_BLOCK_ENTRIES >= v->blocks) {
@@ -82,60 +79,34 @@ bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle
     for (uint32_t x = 0; x < 16; x++)
       if (((x ^ want) & care) == 0) row_at(v, i, x, block)[word] |= bit;
   }
-  v->changes++;
   v->handles[at] = handle;
-  v->position[handle] = at;
   if (at >= v->end) v->end = at + 1;
   if (t->control->ranks[handle] > v->greatest[block]) v->greatest[block] = t->control->ranks[handle];
   return true;
 }
 
 void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle) {
-  const uint32_t at = v->position[handle], block = at / P4_BLOCK_ENTRIES, word = at % P4_BLOCK_ENTRIES / 64;
+  uint32_t at = 0;
+  while (v->handles[at] != handle) at++;
+  const uint32_t block = at / P4_BLOCK_ENTRIES, word = at % P4_BLOCK_ENTRIES / 64;
   const uint64_t bit = UINT64_C(1) << at % 64;
   for (uint32_t i = 0; i < v->nibble_count; i++)
     for (uint32_t x = 0; x < 16; x++) row_at(v, i, x, block)[word] &= ~bit;
+  v->handles[at] = P4_NONE;
   p4_handles_return(&v->positions, at);
-  v->changes++;
 }
 
-static int ascending(const void *a, const void *b) {
-  const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return x < y ? -1 : x > y;
-}
-
-/* Insert all entries, greatest priority first: a search that has found one skips the blocks behind it. */
-static bool insert_all(const p4_table *t, p4_bit_vectors *v) {
-  uint64_t *sorted = calloc(t->count, sizeof *sorted);
-  if (sorted == NULL) return false;
-  uint32_t count = 0;
-  for (uint32_t handle = 0; handle < t->ternary->end && count < t->count; handle++)
-    if (p4_handles_taken(&t->control->handles, handle))
-      sorted[count++] = (uint64_t)~t->control->ranks[handle] << 32 | handle;
-  qsort(sorted, count, sizeof *sorted, ascending);
-  bool done = true;
-  for (uint32_t i = 0; done && i < count; i++) done = p4_bit_vectors_insert(t, v, (uint32_t)sorted[i]);
-  free(sorted);
-  return done;
-}
-
-bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v) {
-  p4_bit_vectors_free(v);
-  if (!choose_nibbles(t, v)) return false;
+bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t count) {
+  *v = (p4_bit_vectors){0};
+  if (!choose_nibbles(t, v, handles, count)) return false;
   /* Rows cannot grow one by one: there is room for half as many entries again. */
-  v->blocks = t->count / P4_BLOCK_ENTRIES * 3 / 2 + 1;
-  v->capacity = t->ternary->end * 2 + P4_BLOCK_ENTRIES;
+  v->blocks = (count + count / 2) / P4_BLOCK_ENTRIES + 1;
   v->rows = p4_block_new(rows_bytes(v));
   v->greatest = calloc(v->blocks, sizeof *v->greatest);
   v->handles = calloc((uint64_t)v->blocks * P4_BLOCK_ENTRIES, sizeof *v->handles);
-  v->position = calloc(v->capacity, sizeof *v->position);
-  bool done = v->rows != NULL && v->greatest != NULL && v->handles != NULL && v->position != NULL;
-  if (done) {
-    memset(v->rows, 0, rows_bytes(v));
-    done = insert_all(t, v);
-  }
-  v->built = t->count;
-  v->changes = 0;
+  bool done = v->rows != NULL && v->greatest != NULL && v->handles != NULL;
+  if (done) memset(v->rows, 0, rows_bytes(v));
+  for (uint32_t i = 0; done && i < count; i++) done = p4_bit_vectors_insert(t, v, handles[i]);
   if (!done) p4_bit_vectors_free(v);
   return done;
 }
@@ -148,7 +119,8 @@ static uint32_t compare_left(const p4_table *t, const p4_bit_vectors *v, const u
   for (uint32_t w = 0; w < BLOCK_WORDS; w++) {
     uint64_t bits = left[w];
     const uint32_t at = block * BLOCK_WORDS + w;
-    for (uint32_t i = v->first_count; bits != 0 && i < v->nibble_count; i++) bits &= rows[i][at];
+    /* A single entry is compared at once. */
+    for (uint32_t i = v->first_count; (bits & (bits - 1)) != 0 && i < v->nibble_count; i++) bits &= rows[i][at];
     for (; bits != 0; bits &= bits - 1) {
       const uint32_t handle = v->handles[at * 64 + (uint32_t)__builtin_ctzll(bits)];
       if (p4_ternary_better(t, handle, best) && p4_ternary_matches(t, handle, key, t->info->key_words)) best = handle;

@@ -116,7 +116,7 @@ uint64_t p4_device_time(p4_device *);
 void p4_device_accept(p4_device *, p4_packet *);
 
 /* Do all that is due at device->now: deliveries, waiting passes, queues, timers. `passes` bounds the passes
- * of recirculated and resubmitted packets; returns false when it ran out. */
+ * of recirculated and resubmitted packets, and those of clones from egress; returns false when it ran out. */
 bool p4_device_settle(p4_device *, uint64_t passes);
 
 /* When p4_device_settle next has something to do, should nothing arrive. */

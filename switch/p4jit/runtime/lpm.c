@@ -3,7 +3,8 @@
  * LPM tables: a trie of a byte a level. Nodes hold runs of equal slots (table.h), so that one costs a cache
  * line or two, and skip the bytes on which nothing branches. A prefix of n bits lies in the node of its last
  * bit's byte, over all slots it covers there; lookups remember the last leaf they passed. So an update touches
- * one node, and the links to it. With many prefixes the first two levels become one array.
+ * one node, and the links to it. A prefix that is alone below a slot needs no node. With many prefixes the
+ * first two levels become one array.
  */
 #include "table_private.h"
 
@@ -11,7 +12,7 @@
 #define DIRECT_SLOTS 65536u
 #define NODE_SLOTS 256u
 #define FIRST_GROUPS_LOG 2
-#define SPARE_GROUPS 512u    /* as in exact.c */
+#define SPARE_GROUPS 512u    /* at most, behind the last home: as in exact.c */
 
 /* A prefix being inserted or deleted. */
 typedef struct prefix {
@@ -29,11 +30,15 @@ static uint32_t leaf_of(uint64_t slot) { return (uint32_t)slot; }
 static uint32_t child_of(uint64_t slot) { return (uint32_t)(slot >> 32); }
 static uint64_t make_slot(uint32_t leaf, uint32_t child) { return (uint64_t)child << 32 | leaf; }
 
-static uint32_t byte_at(const uint64_t *field, uint32_t at) { return (uint32_t)(field[at / 8] >> (56 - at % 8 * 8)) & 0xff; }
+static uint32_t byte_at(const uint64_t *field, uint32_t at) {
+  return (uint32_t)(field[at / 8] >> (56 - at % 8 * 8)) & 0xff;
+}
 
 /* ---- the arena ----------------------------------------------------------------------------------------- */
 
-static p4_lpm_node *node_at(const p4_table *t, uint32_t line) { return (p4_lpm_node *)(t->lpm.arena + (uint64_t)line * 64); }
+static p4_lpm_node *node_at(const p4_table *t, uint32_t line) {
+  return (p4_lpm_node *)(t->lpm.arena + (uint64_t)line * 64);
+}
 
 static uint32_t lines_for(uint32_t runs) {
   const uint32_t lines = (uint32_t)((sizeof(p4_lpm_node) + runs * sizeof(uint64_t) + 63) / 64);
@@ -46,12 +51,12 @@ static uint32_t lines_for(uint32_t runs) {
 static bool reserve_lines(p4_table *t) {
   p4_lpm *l = &t->lpm;
   const uint32_t field_bytes = (t->info->lpm_width + 7) / 8;
-  /* Nodes that only lead to others take at most a line each and skip 8 bytes; two nodes may be large. */
-  const uint64_t need = (uint64_t)l->used + (field_bytes / 9 + 2) + 2 * 33;
+  /* Nodes with one or two ways on take at most two lines each and skip 8 bytes; two nodes may be large. */
+  const uint64_t need = (uint64_t)l->used + 2 * (field_bytes / 9 + 2) + 2 * 33;
   if (need <= l->lines) return true;
   uint64_t lines = l->lines == 0 ? 128 : l->lines;
   while (lines < need) lines *= 2;
-  if (lines > UINT32_MAX) return false;
+  if (lines > P4_LPM_ALONE) return false;
   uint8_t *arena = p4_block_grow(l->arena, (uint64_t)l->lines * 64, lines * 64);
   if (arena == NULL) return false;
   l->arena = arena;
@@ -134,7 +139,8 @@ static uint32_t new_node(p4_table *t, const uint64_t slots[NODE_SLOTS], uint32_t
 static uint32_t replace_slots(p4_table *t, uint32_t line, const uint64_t slots[NODE_SLOTS]) {
   p4_lpm_node *node = node_at(t, line);
   const uint32_t lines = lines_for(count_runs(slots));
-  if (lines == node->lines || (lines < node->lines && t->lpm.free_blocks[lines] == 0 && t->lpm.used + lines > t->lpm.lines)) {
+  const bool at_hand = t->lpm.free_blocks[lines] != 0 || t->lpm.used + lines <= t->lpm.lines;
+  if (lines == node->lines || (lines < node->lines && !at_hand)) {
     pack(node, slots);
     return line;
   }
@@ -167,18 +173,43 @@ static void cover(const p4_table *t, const prefix *p, uint64_t slots[NODE_SLOTS]
   }
 }
 
-/* A new path for a prefix that is alone below byte `at`. `most`: bytes the first node may skip. */
-static uint32_t new_path(p4_table *t, const prefix *p, uint32_t at, uint32_t most) {
-  const uint32_t distance = p->byte - at;
-  const uint32_t skip = distance < most ? distance : most;
-  const uint64_t skipped = skip != 0 ? p4_lpm_window(p->field, p->words, at) & ~(UINT64_MAX >> 1 >> (8 * skip - 1)) : 0;
-  uint32_t child = 0;
-  if (at + skip < p->byte) child = new_path(t, p, at + skip + 1, 8);
-  uint64_t slots[NODE_SLOTS] = {0};
-  if (child != 0)
-    slots[byte_at(p->field, at + skip)] = make_slot(0, child);
-  else
+static prefix prefix_of(const p4_table *t, uint32_t handle) {
+  const uint32_t length = t->control->ranks[handle];
+  return (prefix){.field = p4_table_record(t, handle) + t->info->lpm_word,
+                  .words = t->info->key_words - t->info->lpm_word,
+                  .length = length,
+                  .byte = length == 0 ? 0 : (length - 1) / 8,
+                  .leaf = handle + 1};
+}
+
+static uint32_t alone(const prefix *p) { return P4_LPM_ALONE | (p->leaf - 1); }
+
+static bool is_node(uint32_t child) { return child != 0 && child < P4_LPM_ALONE; }
+
+/* Put a prefix into an unpacked node that branches on byte `at`; a child of its slot is not there yet. */
+static void put_prefix(const p4_table *t, const prefix *p, uint32_t at, uint64_t slots[NODE_SLOTS]) {
+  if (p->byte == at) {
     cover(t, p, slots);
+    return;
+  }
+  uint64_t *slot = &slots[byte_at(p->field, at)];
+  *slot = make_slot(leaf_of(*slot), alone(p));
+}
+
+/* The node below byte `at` for two prefixes. */
+static uint32_t new_pair(p4_table *t, const prefix *p, const prefix *q, uint32_t at) {
+  const uint32_t end = p->byte < q->byte ? p->byte : q->byte;
+  uint32_t skip = 0;
+  while (skip < 8 && at + skip < end && byte_at(p->field, at + skip) == byte_at(q->field, at + skip)) skip++;
+  const uint32_t branch = at + skip;
+  const uint64_t skipped = skip != 0 ? p4_lpm_window(p->field, p->words, at) & ~(UINT64_MAX >> 1 >> (8 * skip - 1)) : 0;
+  uint64_t slots[NODE_SLOTS] = {0};
+  if (branch < end && byte_at(p->field, branch) == byte_at(q->field, branch)) {
+    slots[byte_at(p->field, branch)] = make_slot(0, new_pair(t, p, q, branch + 1));
+  } else {
+    put_prefix(t, p, branch, slots);
+    put_prefix(t, q, branch, slots);
+  }
   return new_node(t, slots, skip, skipped);
 }
 
@@ -200,41 +231,30 @@ static uint32_t split(p4_table *t, uint32_t line, const prefix *p, uint32_t at, 
   slots[branch] = make_slot(0, line);
   node->skip -= (uint8_t)(common + 1);
   node->skipped = node->skip != 0 ? skipped << 8 * (common + 1) : 0;
-  if (p->byte == at + common)
-    cover(t, p, slots);
-  else
-    slots[byte_at(p->field, at + common)] = make_slot(0, new_path(t, p, at + common + 1, 8));
+  put_prefix(t, p, at + common, slots);
   return new_node(t, slots, common, common != 0 ? skipped & ~(UINT64_MAX >> 8 * common) : 0);
 }
 
-static uint32_t insert_below(p4_table *t, uint32_t line, const prefix *p, uint32_t at);
-
-static uint32_t insert_child(p4_table *t, uint32_t line, const prefix *p, uint32_t at) {
-  const uint32_t byte = byte_at(p->field, at);
-  uint64_t *slot = slot_of(node_at(t, line), byte);
-  if (slot != NULL && child_of(*slot) != 0) {
-    const uint32_t child = insert_below(t, child_of(*slot), p, at + 1);
-    *slot = make_slot(leaf_of(*slot), child);
-    return line;
+/* Insert below a node, or beside a prefix that was alone, reached after `at` bytes: what is there then. */
+static uint32_t insert_below(p4_table *t, uint32_t child, const prefix *p, uint32_t at) {
+  if (child == 0) return alone(p);
+  if (!is_node(child)) {
+    const prefix other = prefix_of(t, child - P4_LPM_ALONE);
+    return new_pair(t, p, &other, at);
   }
-  const uint32_t child = new_path(t, p, at + 1, 8);
-  uint64_t slots[NODE_SLOTS];
-  unpack(node_at(t, line), slots);
-  slots[byte] = make_slot(leaf_of(slots[byte]), child);
-  return replace_slots(t, line, slots);
-}
-
-/* Insert below a node that is reached after `at` bytes; the node that is there then. */
-static uint32_t insert_below(p4_table *t, uint32_t line, const prefix *p, uint32_t at) {
-  const p4_lpm_node *node = node_at(t, line);
+  p4_lpm_node *node = node_at(t, child);
   const uint32_t common = common_bytes(node, p, at);
-  if (common < node->skip) return split(t, line, p, at, common);
+  if (common < node->skip) return split(t, child, p, at, common);
   at += common;
-  if (p->byte != at) return insert_child(t, line, p, at);
+  uint64_t *slot = slot_of(node, byte_at(p->field, at));
+  if (p->byte != at && slot != NULL && child_of(*slot) != 0) {
+    *slot = make_slot(leaf_of(*slot), insert_below(t, child_of(*slot), p, at + 1));
+    return child;
+  }
   uint64_t slots[NODE_SLOTS];
   unpack(node, slots);
-  cover(t, p, slots);
-  return replace_slots(t, line, slots);
+  put_prefix(t, p, at, slots);
+  return replace_slots(t, child, slots);
 }
 
 /* ---- deletion -------------------------------------------------------------------------------------------- */
@@ -250,23 +270,32 @@ static uint32_t join(p4_table *t, uint32_t line, uint32_t byte, uint32_t child) 
   return child;
 }
 
-/* Give a node that lost something its slots, or drop it. `keep`: the node of a group's first byte. */
+/* Give a node that lost something its slots, or put what is left in its place. `keep`: it is the node of a
+ * group's first byte, which stays while there is anything below. */
 static uint32_t shrink(p4_table *t, uint32_t line, const uint64_t slots[NODE_SLOTS], bool keep) {
-  uint32_t used = 0, last = 0;
+  uint32_t children = 0, byte = 0, leaf = 0;
+  bool leaves = false;
   for (uint32_t i = 0; i < NODE_SLOTS; i++) {
-    if (slots[i] == 0) continue;
-    used++;
-    last = i;
+    if (child_of(slots[i]) != 0) {
+      children++;
+      byte = i;
+    }
+    if (leaf_of(slots[i]) == 0) continue;
+    leaves |= leaf != 0 && leaf_of(slots[i]) != leaf;
+    leaf = leaf_of(slots[i]);
   }
-  if (used == 0) {
+  uint32_t instead = child_of(slots[byte]);
+  if (children + (leaf != 0) == 0) {
     return_block(t, line);
     return 0;
   }
-  if (used == 1 && leaf_of(slots[last]) == 0 && !keep) {
-    const uint32_t joined = join(t, line, last, child_of(slots[last]));
-    if (joined != line) return joined;
+  if (keep || leaves || children + (leaf != 0) > 1) return replace_slots(t, line, slots);
+  if (is_node(instead)) {
+    instead = join(t, line, byte, instead);
+    return instead == line ? replace_slots(t, line, slots) : instead;
   }
-  return replace_slots(t, line, slots);
+  return_block(t, line);
+  return leaf != 0 ? P4_LPM_ALONE | (leaf - 1) : instead;
 }
 
 static void uncover(const prefix *p, uint64_t *slots, uint32_t first, uint32_t last) {
@@ -275,6 +304,7 @@ static void uncover(const prefix *p, uint64_t *slots, uint32_t first, uint32_t l
 }
 
 static uint32_t delete_below(p4_table *t, uint32_t line, const prefix *p, uint32_t at) {
+  if (!is_node(line)) return 0;
   const bool keep = at == 0;
   p4_lpm_node *node = node_at(t, line);
   at += node->skip;
@@ -282,7 +312,7 @@ static uint32_t delete_below(p4_table *t, uint32_t line, const prefix *p, uint32
   if (p->byte != at) {
     const uint32_t child = delete_below(t, child_of(*slot), p, at + 1);
     *slot = make_slot(leaf_of(*slot), child);
-    if (child != 0) return line;
+    if (is_node(child)) return line;
   }
   uint64_t slots[NODE_SLOTS];
   unpack(node, slots);
@@ -299,10 +329,13 @@ static uint32_t delete_below(p4_table *t, uint32_t line, const prefix *p, uint32
 static uint64_t group_stride(const p4_table *t) { return t->info->lpm_word * 8u + sizeof(p4_lpm_group); }
 
 static uint64_t group_slots(const p4_table *t, uint32_t shift) {
-  return t->info->lpm_word == 0 ? 1 : (UINT64_C(1) << (64 - shift)) + SPARE_GROUPS;
+  const uint64_t homes = UINT64_C(1) << (64 - shift), half = homes / 2;
+  return t->info->lpm_word == 0 ? 1 : homes + (half < SPARE_GROUPS ? half : SPARE_GROUPS) + 1;
 }
 
-static p4_lpm_group *group_in(const p4_table *t, uint8_t *slot) { return (p4_lpm_group *)(slot + t->info->lpm_word * 8u); }
+static p4_lpm_group *group_in(const p4_table *t, uint8_t *slot) {
+  return (p4_lpm_group *)(slot + t->info->lpm_word * 8u);
+}
 
 static uint8_t *new_groups(const p4_table *t, uint32_t shift) {
   const uint64_t bytes = group_slots(t, shift) * group_stride(t);
@@ -347,7 +380,8 @@ static bool grow_groups(p4_table *t) {
 /* The group of a key, which may be a free place (count 0) with the exact words written. */
 static p4_lpm_group *group_for(p4_table *t, const uint64_t *key) {
   p4_lpm *l = &t->lpm;
-  if (t->info->lpm_word != 0 && l->group_count >= UINT64_C(1) << (64 - l->group_shift) >> 1 && !grow_groups(t)) return NULL;
+  const uint64_t homes = UINT64_C(1) << (64 - l->group_shift);
+  if (t->info->lpm_word != 0 && l->group_count >= homes / 2 && !grow_groups(t)) return NULL;
   uint8_t *slot = group_slot(t, l->groups, l->group_shift, key);
   if (slot == NULL) return NULL;
   memcpy(slot, key, t->info->lpm_word * 8u);
@@ -373,10 +407,15 @@ static void drop_group(p4_table *t, p4_lpm_group *group) {
 
 /* ---- the first two bytes ----------------------------------------------------------------------------------- */
 
-/* The slots that follow one slot, a byte on. Uses up the node; a child that skips bytes skips one less. */
-static void open_child(p4_table *t, uint32_t line, uint64_t slots[NODE_SLOTS]) {
+/* The slots of byte `at` below a slot with this child. Uses up the node; one that skips bytes skips one less. */
+static void open_child(p4_table *t, uint32_t line, uint32_t at, uint64_t slots[NODE_SLOTS]) {
   memset(slots, 0, NODE_SLOTS * sizeof *slots);
   if (line == 0) return;
+  if (!is_node(line)) {
+    const prefix p = prefix_of(t, line - P4_LPM_ALONE);
+    put_prefix(t, &p, at, slots);
+    return;
+  }
   p4_lpm_node *node = node_at(t, line);
   if (node->skip == 0) {
     unpack(node, slots);
@@ -393,9 +432,9 @@ static void make_direct(p4_table *t, p4_lpm_group *group) {
   uint64_t *direct = p4_block_new(DIRECT_SLOTS * sizeof *direct);
   if (direct == NULL) return;
   uint64_t first[NODE_SLOTS], second[NODE_SLOTS];
-  open_child(t, group->root, first);
+  open_child(t, group->root, 0, first);
   for (uint32_t a = 0; a < NODE_SLOTS; a++) {
-    open_child(t, child_of(first[a]), second);
+    open_child(t, child_of(first[a]), 1, second);
     for (uint32_t b = 0; b < NODE_SLOTS; b++) {
       const uint32_t leaf = leaf_of(second[b]) != 0 ? leaf_of(second[b]) : leaf_of(first[a]);
       direct[a * NODE_SLOTS + b] = make_slot(leaf, child_of(second[b]));
@@ -413,8 +452,7 @@ static uint64_t *direct_range(const p4_lpm_group *group, const prefix *p, uint32
 static void insert_direct(p4_table *t, p4_lpm_group *group, const prefix *p) {
   if (p->length > 16) {
     uint64_t *slot = &group->direct[p->field[0] >> 48];
-    const uint32_t child = child_of(*slot);
-    *slot = make_slot(leaf_of(*slot), child != 0 ? insert_below(t, child, p, 2) : new_path(t, p, 2, 8));
+    *slot = make_slot(leaf_of(*slot), insert_below(t, child_of(*slot), p, 2));
     return;
   }
   uint32_t count;
@@ -441,6 +479,7 @@ static void delete_direct(p4_table *t, p4_lpm_group *group, const prefix *p) {
 bool p4_lpm_init(p4_table *t) {
   p4_lpm *l = &t->lpm;
   *l = (p4_lpm){.group_shift = 64 - FIRST_GROUPS_LOG, .used = 1};
+  l->prefix_offset = (uint32_t)sizeof(p4_entry) + t->info->data_bytes + t->control->extra_bytes;
   l->groups = new_groups(t, l->group_shift);
   return l->groups != NULL;
 }
@@ -459,26 +498,23 @@ void p4_lpm_free(p4_table *t) {
   *l = (p4_lpm){0};
 }
 
-static prefix prefix_of(const p4_table *t, uint32_t handle) {
-  const uint32_t length = t->control->ranks[handle];
-  return (prefix){.field = p4_table_record(t, handle) + t->info->lpm_word,
-                  .words = t->info->key_words - t->info->lpm_word,
-                  .length = length,
-                  .byte = length == 0 ? 0 : (length - 1) / 8,
-                  .leaf = handle + 1};
-}
-
 bool p4_lpm_insert(p4_table *t, uint32_t handle) {
   const prefix p = prefix_of(t, handle);
   if (!reserve_lines(t)) return false;
   p4_lpm_group *group = group_for(t, p4_table_record(t, handle));
   if (group == NULL) return false;
-  if (group->direct != NULL)
+  uint64_t *written = (uint64_t *)(t->entries + handle * t->entry_stride + t->lpm.prefix_offset);
+  written[0] = p.length;
+  memcpy(written + 1, p.field, p.words * sizeof *written);
+  if (group->direct != NULL) {
     insert_direct(t, group, &p);
-  else if (group->root != 0)
+  } else if (group->root != 0) {
     group->root = insert_below(t, group->root, &p, 0);
-  else
-    group->root = new_path(t, &p, 0, 0);
+  } else {
+    uint64_t slots[NODE_SLOTS] = {0};
+    put_prefix(t, &p, 0, slots);
+    group->root = new_node(t, slots, 0, 0);
+  }
   if (group->count++ == 0) t->lpm.group_count++;
   if (group->direct == NULL && group->count >= MANY_PREFIXES) make_direct(t, group);
   return true;

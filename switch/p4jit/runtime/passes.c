@@ -310,6 +310,8 @@ static void report_idle(p4_device *d) {
 
 bool p4_device_settle(p4_device *d, uint64_t passes) {
   bool busy = true, done = true;
+  /* An egress that clones its own clones would go on for ever as well. */
+  uint64_t clones = passes;
   while (busy) {
     busy = false;
     /* A further pass goes before new packets, but a packet that goes round for ever must not keep the
@@ -329,8 +331,13 @@ bool p4_device_settle(p4_device *d, uint64_t passes) {
     }
     p4_packet *pkt;
     for (uint32_t i = 0; i < P4_BURST && (pkt = p4_tm_dequeue(d->tm, d->now)) != NULL; i++) {
+      if (pkt->instance_type == P4_EGRESS_CLONE) clones -= clones > 0;
       egress(d, pkt);
       busy = true;
+    }
+    if (clones == 0) {
+      done = false;
+      break;
     }
   }
   deliver(d);

@@ -52,6 +52,7 @@ typedef struct xdp_port {
   uint32_t chunk_bytes;
   uint32_t largest;  /* longest frame a chunk holds */
   uint32_t sending;  /* frames given to the kernel and not yet returned */
+  bool unsent;       /* it has not looked at all of them: nothing but another call makes it */
   ring fill, receive, transmit, complete;
   uint64_t overruns; /* the kernel's count when last read */
 } xdp_port;
@@ -62,10 +63,34 @@ static int bpf(int command, union bpf_attr *attr) {
 
 /* ---- frames --------------------------------------------------------------------------------------- */
 
+/* Chunks come back in the order they were sent, so that it is enough to count them. */
+static void reclaim(xdp_port *state) {
+  uint32_t done = __atomic_load_n(state->complete.producer, __ATOMIC_ACQUIRE) - state->complete.local;
+  state->complete.local += done;
+  state->sending -= done;
+  __atomic_store_n(state->complete.consumer, state->complete.local, __ATOMIC_RELEASE);
+}
+
+/* Let the kernel send what is in the ring. */
+static void kick(p4_port *port) {
+  xdp_port *state = port->state;
+  state->unsent = true;
+  for (int i = 0; i < KICKS && state->unsent; i++) {
+    if (sendto(state->socket, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR) {
+      if (errno != ENOBUFS) p4_port_refused(port, errno);
+      break;
+    }
+    state->unsent = __atomic_load_n(state->transmit.consumer, __ATOMIC_ACQUIRE) != state->transmit.local;
+  }
+}
+
+static bool xdp_pending(const p4_port *port) { return port->up && ((const xdp_port *)port->state)->unsent; }
+
 static int xdp_receive(p4_port *port, p4_pool *pool, p4_packet **out, int max, uint64_t now) {
   xdp_port *state = port->state;
   const struct xdp_desc *descriptors = state->receive.entries;
   uint64_t *fill = state->fill.entries;
+  if (P4_UNLIKELY(state->unsent && port->up)) kick(port);
   uint32_t ready = __atomic_load_n(state->receive.producer, __ATOMIC_ACQUIRE) - state->receive.local;
   int n = 0;
   for (; ready > 0 && n < max; ready--) {
@@ -94,24 +119,6 @@ static int xdp_receive(p4_port *port, p4_pool *pool, p4_packet **out, int max, u
   __atomic_store_n(state->receive.consumer, state->receive.local, __ATOMIC_RELEASE);
   __atomic_store_n(state->fill.producer, state->fill.local, __ATOMIC_RELEASE);
   return n;
-}
-
-/* Chunks come back in the order they were sent, so that it is enough to count them. */
-static void reclaim(xdp_port *state) {
-  uint32_t done = __atomic_load_n(state->complete.producer, __ATOMIC_ACQUIRE) - state->complete.local;
-  state->complete.local += done;
-  state->sending -= done;
-  __atomic_store_n(state->complete.consumer, state->complete.local, __ATOMIC_RELEASE);
-}
-
-/* Let the kernel send what is in the ring. */
-static int kick(const xdp_port *state) {
-  for (int i = 0; i < KICKS; i++) {
-    if (sendto(state->socket, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR)
-      return errno;
-    if (__atomic_load_n(state->transmit.consumer, __ATOMIC_ACQUIRE) == state->transmit.local) return 0;
-  }
-  return EAGAIN;
 }
 
 /* The interface itself does not look. As packet(7) has it: a tag does not count. */
@@ -146,8 +153,7 @@ static int xdp_send(p4_port *port, p4_packet *const *batch, int n, uint64_t now)
     port->stats.tx_bytes += packet->length;
   }
   __atomic_store_n(state->transmit.producer, state->transmit.local, __ATOMIC_RELEASE);
-  int error = kick(state);
-  if (error != 0 && error != EAGAIN && error != ENOBUFS) p4_port_refused(port, error);
+  kick(port);
   return taken;
 }
 
@@ -192,6 +198,7 @@ static void xdp_close(p4_port *port) {
 
 static const p4_port_driver driver = {
     .fd = xdp_fd,
+    .pending = xdp_pending,
     .receive = xdp_receive,
     .send = xdp_send,
     .statistics = xdp_statistics,

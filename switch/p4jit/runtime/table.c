@@ -81,7 +81,10 @@ static void reset_default(p4_table *t) {
 int p4_table_init(p4_table *t, const p4_table_info *info, p4_profile *profile, uint32_t extra_bytes, uint64_t seed) {
   *t = (p4_table){0};
   if (!valid_info(info, profile, extra_bytes)) return P4_INVALID;
-  const uint64_t entry_bytes = (sizeof(p4_entry) + info->data_bytes + extra_bytes + 63) / 64 * 64;
+  uint64_t entry_bytes = sizeof(p4_entry) + info->data_bytes + extra_bytes;
+  /* LPM entries carry their prefix (lpm.c). */
+  if (info->kind == P4_LPM) entry_bytes += (1u + info->key_words - info->lpm_word) * sizeof(uint64_t);
+  entry_bytes = (entry_bytes + 63) / 64 * 64;
   t->info = info;
   t->profile = profile;
   t->entry_stride = entry_bytes;
@@ -240,7 +243,8 @@ static bool valid_prefix(const p4_table_info *info, const uint64_t *key, uint32_
   if (length > info->lpm_width) return false;
   for (uint32_t word = info->lpm_word; word < info->key_words; word++) {
     const uint32_t before = (word - info->lpm_word) * 64u;
-    const uint64_t outside = length <= before ? UINT64_MAX : length - before >= 64 ? 0 : UINT64_MAX >> (length - before);
+    const uint32_t inside = length <= before ? 0 : length - before;
+    const uint64_t outside = inside >= 64 ? 0 : UINT64_MAX >> inside;
     if ((key[word] & outside) != 0) return false;
   }
   return true;
@@ -277,7 +281,8 @@ static void delete_match(p4_table *t, uint32_t handle) {
     p4_exact_delete(t, handle);
     return;
   }
-  p4_match_index_remove(&t->control->index, record_hash(t, p4_table_record(t, handle), t->control->ranks[handle]), handle);
+  const uint32_t hash = record_hash(t, p4_table_record(t, handle), t->control->ranks[handle]);
+  p4_match_index_remove(&t->control->index, hash, handle);
   if (t->info->kind == P4_LPM)
     p4_lpm_delete(t, handle);
   else

@@ -32,8 +32,11 @@ typedef struct p4_exact {
 } p4_exact;
 
 /* A trie node branches on one byte of the field, after `skip` bytes that must equal `skipped`. Its 256 slots
- * are kept as runs of equal ones. A slot is (child << 32 | leaf): the child's line in the arena, and the
- * handle + 1 of the longest prefix that ends in this node; 0 for none. */
+ * are kept as runs of equal ones. A slot is (child << 32 | leaf). The leaf is the handle + 1 of the longest
+ * prefix that ends in this node, 0 for none. The child is a node's line in the arena, or P4_LPM_ALONE and the
+ * handle of the only prefix there is below, which is compared as a whole; 0 for none. */
+#define P4_LPM_ALONE 0x80000000u
+
 typedef struct p4_lpm_node {
   uint64_t starts[4];        /* bit b: a run starts at byte b; slots before the first run are 0 */
   uint64_t skipped;          /* left-aligned */
@@ -58,6 +61,7 @@ typedef struct p4_lpm {
   uint32_t group_count;
   uint32_t lines, used;      /* of the arena */
   uint32_t free_blocks[34];  /* first free block of so many lines */
+  uint32_t prefix_offset;    /* in an entry's bytes: the prefix's length, and its words of the field */
 } p4_lpm;
 
 typedef struct p4_ternary p4_ternary; /* ternary.c */
@@ -151,6 +155,18 @@ P4_INLINE const p4_lpm_group *p4_lpm_group_find(const p4_table *t, const uint64_
   }
 }
 
+/* Whether a field begins with the prefix of an entry, which is not the empty one. */
+P4_INLINE bool p4_lpm_begins(const uint64_t *field, const unsigned words, const uint64_t *prefix) {
+  const uint64_t length = prefix[0];
+  uint64_t difference = 0;
+  if (words == 1) return (field[0] ^ prefix[1]) >> (64 - length) == 0;
+  for (unsigned w = 0; w < words && w * 64 < length; w++) {
+    const uint64_t left = length - w * 64;
+    difference |= (field[w] ^ prefix[1 + w]) >> (left < 64 ? 64 - left : 0);
+  }
+  return difference == 0;
+}
+
 P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned words) {
   /* The field has at least a word: with one in all, the compiler knows that there is no group to look for. */
   const unsigned exact_words = words == 1 ? 0 : t->info->lpm_word;
@@ -158,7 +174,6 @@ P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned
   const uint64_t *field = key + exact_words;
   const unsigned field_words = words - exact_words;
   const p4_lpm_group *group = p4_lpm_group_find(t, key, exact_words);
-  const uint8_t *arena = t->lpm.arena;
   uint64_t slot = (uint64_t)group->root << 32;
   uint32_t best = 0;
   unsigned at = 0;
@@ -167,9 +182,17 @@ P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned
     at = 2;
   }
   for (;;) {
+    const uint32_t child = (uint32_t)(slot >> 32);
     best = (uint32_t)slot != 0 ? (uint32_t)slot : best;
-    if (slot >> 32 == 0) break;
-    const p4_lpm_node *node = (const p4_lpm_node *)(arena + (slot >> 32) * 64);
+    if (child == 0) break;
+    if (child >= P4_LPM_ALONE) {
+      uint8_t *entry = t->entries + (child - P4_LPM_ALONE) * t->entry_stride;
+      if (p4_lpm_begins(field, field_words, (const uint64_t *)(entry + t->lpm.prefix_offset))) return (p4_entry *)entry;
+      break;
+    }
+    const p4_lpm_node *node = (const p4_lpm_node *)(t->lpm.arena + (uint64_t)child * 64);
+    /* Most nodes have two lines or less: fetch the second while the first is on its way. */
+    __builtin_prefetch((const uint8_t *)node + 64);
     if (node->skip != 0) {
       if ((p4_lpm_window(field, field_words, at) ^ node->skipped) >> (64 - 8 * node->skip) != 0) break;
       at += node->skip;

@@ -87,7 +87,7 @@ static bool make_effective(p4_table *t, uint32_t handle) {
 /* Nanoseconds a search takes, roughly: what matters is which is less. */
 static uint64_t tuples_cost(const p4_table *t) { return UINT64_C(9) * t->ternary->tuples.count; }
 
-static uint64_t bits_cost(const p4_table *t) { return 25 + UINT64_C(5) * (t->count / P4_BLOCK_ENTRIES + 1); }
+static uint64_t cuts_cost(const p4_table *t) { return 50 + UINT64_C(2) * (t->count / P4_BLOCK_ENTRIES); }
 
 static void list_insert(p4_table *t, uint32_t handle, uint32_t count) {
   uint32_t at = count;
@@ -108,16 +108,16 @@ void p4_ternary_settle(p4_table *t) {
   p4_ternary *y = t->ternary;
   if (!y->use_list && t->count <= P4_LIST_ENTRIES / 2) make_list(t);
   if (y->use_list) {
-    p4_bit_vectors_free(&y->bits);
-    y->use_bits = false;
+    p4_cuts_free(&y->cuts);
+    y->use_cuts = false;
     return;
   }
-  const uint64_t tuples = tuples_cost(t), bits = bits_cost(t);
-  if (y->use_bits ? tuples * 3 < bits * 2 : tuples * 2 <= bits * 3) {
-    p4_bit_vectors_free(&y->bits);
-    y->use_bits = false;
-  } else if (!y->use_bits || y->bits.changes > y->bits.built / 4 + P4_LIST_ENTRIES) {
-    y->use_bits = p4_bit_vectors_build(t, &y->bits);
+  const uint64_t tuples = tuples_cost(t), cuts = cuts_cost(t);
+  if (y->use_cuts ? tuples * 3 < cuts * 2 : tuples * 2 <= cuts * 3) {
+    p4_cuts_free(&y->cuts);
+    y->use_cuts = false;
+  } else if (!y->use_cuts || y->cuts.changes > y->cuts.built / 2 + P4_LIST_ENTRIES) {
+    y->use_cuts = p4_cuts_build(t, &y->cuts);
   }
 }
 
@@ -131,8 +131,8 @@ bool p4_ternary_init(p4_table *t) {
 
 void p4_ternary_free(p4_table *t) {
   if (t->ternary == NULL) return;
-  p4_tuples_free(t, &t->ternary->tuples);
-  p4_bit_vectors_free(&t->ternary->bits);
+  p4_tuples_free(&t->ternary->tuples);
+  p4_cuts_free(&t->ternary->cuts);
   free(t->ternary->effective);
   free(t->ternary);
   t->ternary = NULL;
@@ -148,17 +148,14 @@ bool p4_ternary_insert(p4_table *t, uint32_t handle) {
   else
     y->use_list = false;
   /* Without room they are made anew when this entry is in. */
-  if (y->use_bits && !p4_bit_vectors_insert(t, &y->bits, handle)) {
-    p4_bit_vectors_free(&y->bits);
-    y->use_bits = false;
-  }
+  if (y->use_cuts) y->use_cuts = p4_cuts_insert(t, &y->cuts, handle);
   return true;
 }
 
 void p4_ternary_delete(p4_table *t, uint32_t handle) {
   p4_ternary *y = t->ternary;
   p4_tuples_delete(t, &y->tuples, handle);
-  if (y->use_bits) p4_bit_vectors_delete(&y->bits, handle);
+  if (y->use_cuts) p4_cuts_delete(t, &y->cuts, handle);
   if (y->use_list) {
     uint32_t at = 0;
     while (y->list[at] != handle) at++;
@@ -185,7 +182,7 @@ P4_INLINE uint32_t search_list(const p4_table *t, const uint64_t *key, const uns
 P4_INLINE p4_entry *search(p4_table *t, const uint64_t *key, const unsigned words) {
   const p4_ternary *y = t->ternary;
   const uint32_t best = y->use_list ? search_list(t, key, words)
-                      : y->use_bits ? p4_bit_vectors_search(t, &y->bits, key)
+                      : y->use_cuts ? p4_cuts_search(t, &y->cuts, key)
                                     : p4_tuples_search(t, &y->tuples, key, words);
   return best != P4_NONE ? (p4_entry *)(t->entries + best * t->entry_stride) : NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The three ways in which ternary and range tables find entries (ternary.c chooses): a short list; tuples, a
- * hash lookup a distinct mask; bit vectors, a scan of a bit an entry.
+ * hash lookup a distinct mask; bit vectors, a scan of a bit an entry, cut by a few bits of the key.
  */
 #ifndef P4JIT_TERNARY_PRIVATE_H
 #define P4JIT_TERNARY_PRIVATE_H
@@ -34,7 +34,7 @@ typedef struct p4_tuples {
   uint32_t deletions;        /* since `greatest` were last true */
 } p4_tuples;
 
-void p4_tuples_free(const p4_table *t, p4_tuples *s);
+void p4_tuples_free(p4_tuples *s);
 bool p4_tuples_insert(const p4_table *t, p4_tuples *s, uint32_t handle);
 void p4_tuples_delete(const p4_table *t, p4_tuples *s, uint32_t handle);
 /* The handle of the best entry that matches, or P4_NONE. */
@@ -55,25 +55,43 @@ typedef struct p4_bit_vectors {
   uint64_t *rows;            /* for each nibble, value and block 8 words */
   uint32_t *greatest;        /* by block: no entry's priority is above */
   uint32_t *handles;         /* by position */
-  uint32_t *position;        /* by handle */
   p4_handles positions;
   uint32_t end;              /* above all positions in use */
   uint32_t blocks;           /* there is room for */
-  uint32_t capacity;         /* handles there is room for */
   uint32_t nibble_count;
   uint32_t first_count;      /* nibbles after which it is worth asking whether any entry is left: 4, 6 or 8 */
-  uint32_t built;            /* entries when all was made anew */
-  uint32_t changes;          /* since then: entries are no longer in order of priority */
   p4_nibble nibbles[P4_NIBBLES]; /* the most selective first */
 } p4_bit_vectors;
 
-/* Make the vectors of all entries. False, and empty, when there is no memory. */
-bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v);
+/* Make the vectors of some entries, the best first: a search that has found one skips blocks behind it. False,
+ * and empty, when there is no memory. */
+bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t count);
 void p4_bit_vectors_free(p4_bit_vectors *v);
 /* False: no room, build anew. */
 bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle);
 void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle);
 uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key);
+
+/* ---- cuts.c: bit vectors apart for each value of a few key bits --------------------------------------------- */
+
+#define P4_CUTS 8u
+
+/* All zero is empty. */
+typedef struct p4_cuts {
+  p4_bit_vectors *parts;     /* 2^count; an entry is in all that it may match */
+  uint32_t count;
+  uint32_t built;            /* entries when all was made anew */
+  uint32_t changes;          /* since then: entries are no longer in order of priority */
+  uint16_t bits[P4_CUTS];    /* of the key */
+} p4_cuts;
+
+/* Make the vectors of all entries. False, and empty, when there is no memory. */
+bool p4_cuts_build(const p4_table *t, p4_cuts *c);
+void p4_cuts_free(p4_cuts *c);
+/* False, and empty: no room, build anew. */
+bool p4_cuts_insert(const p4_table *t, p4_cuts *c, uint32_t handle);
+void p4_cuts_delete(const p4_table *t, p4_cuts *c, uint32_t handle);
+uint32_t p4_cuts_search(const p4_table *t, const p4_cuts *c, const uint64_t *key);
 
 /* ---- ternary.c ------------------------------------------------------------------------------------------------ */
 
@@ -83,10 +101,10 @@ struct p4_ternary {
   uint32_t handles;          /* effective has room for */
   uint32_t end;              /* above all handles in use */
   bool use_list;
-  bool use_bits;             /* else tuples, which are always there */
+  bool use_cuts;             /* else tuples, which are always there */
   uint32_t list[P4_LIST_ENTRIES]; /* the best first */
   p4_tuples tuples;
-  p4_bit_vectors bits;
+  p4_cuts cuts;
 };
 
 /* The value and the mask that an entry's key bits must have, range fields apart. */

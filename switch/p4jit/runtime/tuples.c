@@ -112,8 +112,7 @@ static void drop_tuple(const p4_table *t, p4_tuples *s, uint32_t tuple) {
   p4_handles_return(&s->numbers, tuple);
 }
 
-void p4_tuples_free(const p4_table *t, p4_tuples *s) {
-  (void)t;
+void p4_tuples_free(p4_tuples *s) {
   free(s->order);
   free(s->masks);
   free(s->sizes);
@@ -147,7 +146,8 @@ P4_INLINE uint32_t find_head(const p4_table *t, const p4_tuples *s, uint32_t tup
   const uint32_t hash = value_hash(t, tuple, value, words);
   for (uint32_t at = hash;;) {
     const uint32_t head = p4_match_index_next(&s->heads, hash, &at);
-    if (head == P4_NONE || (s->tuple[head] == tuple && p4_same_key(p4_ternary_match(t, head), value, words))) return head;
+    if (head == P4_NONE) return P4_NONE;
+    if (s->tuple[head] == tuple && p4_same_key(p4_ternary_match(t, head), value, words)) return head;
   }
 }
 

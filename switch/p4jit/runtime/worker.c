@@ -55,7 +55,7 @@ static bool receive(p4_device *d, p4_port *port) {
   for (int i = 0; i < n; i++) {
     p4_device_time(d);
     p4_device_accept(d, burst[i]);
-    if ((unsigned)i % P4_DRAIN_EVERY == P4_DRAIN_EVERY - 1) p4_device_settle(d, P4_DRAIN_EVERY);
+    if ((unsigned)i % P4_DRAIN_EVERY == P4_DRAIN_EVERY - 1) p4_device_settle(d, P4_BURST);
   }
   return n == (int)P4_BURST;
 }
@@ -108,7 +108,12 @@ static void *run(void *argument) {
       pthread_mutex_lock(&d->lock);
       uint64_t next = p4_device_next_event(d), now = p4_device_time(d);
       bool idle = true;
-      for (uint32_t i = 0; i < d->port_count && idle; i++) idle = !p4_port_pending(d->slots[d->port_numbers[i]]->port);
+      for (uint32_t i = 0; i < d->port_count; i++) {
+        p4_port *port = d->slots[d->port_numbers[i]]->port;
+        idle &= !p4_port_pending(port);
+        /* Whoever watches a capture sees a frame when it has passed. */
+        p4_port_flush(port);
+      }
       pthread_mutex_unlock(&d->lock);
       if (next == P4_NEVER && idle) {
         limit = NULL;

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system's C compiler, and the cache of what it made.
 
-A library is kept under a name that is the hash of everything it was made from: source, headers, flags, and
-the compiler's version. Several processes may compile the same thing at once; the last one's file stays.
+A library is kept under a name that is the hash of everything it was made from: source, headers, flags, the
+compiler's version and the kind of processor. Several processes may compile the same thing at once; the last
+one's file stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -19,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 #: Warnings are for our tests, which compile with all of them: a newer compiler must not refuse a program.
-_BASE_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-w")
+_BASE_FLAGS = ("-std=gnu11", "-O2", "-march=native", "-fPIC", "-shared", "-w")
 #: Seconds. A program of a hundred tables takes a few; a hostile one must not hold a server for ever.
 _TIMEOUT = 300
 _CACHE_VARIABLE = "P4JIT_CACHE"
@@ -76,6 +78,17 @@ def _compiler_identity(command: tuple[str, ...]) -> str:
 
 
 @cache
+def _processor() -> str:
+    """What -march=native depends on: home directories, and caches in them, may be shared by machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    kinds = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU implementer", "CPU part")
+    return platform.machine() + "".join(sorted({line for line in lines if line.startswith(kinds)}))
+
+
+@cache
 def _runtime_digest() -> bytes:
     digest = hashlib.sha256()
     for path in sorted(runtime_directory().glob("*.[ch]")):
@@ -87,7 +100,7 @@ def _build(kind: str, source: str | None, sources: Sequence[str], flags: Sequenc
     """Compile one generated ``source``, or the files ``sources``, unless the cache has the result."""
     compiler = find_compiler()
     digest = hashlib.sha256(_runtime_digest())
-    for part in (*_BASE_FLAGS, *flags, _compiler_identity(tuple(compiler)), source or ""):
+    for part in (*_BASE_FLAGS, *flags, _compiler_identity(tuple(compiler)), _processor(), source or ""):
         digest.update(part.encode() + b"\0")
     directory = cache_directory()
     target = directory / f"{kind}-{digest.hexdigest()[:40]}.so"

@@ -15,7 +15,7 @@ from p4jit.codegen.layout import storage_bytes
 from p4jit.codegen.parser import value_set_words
 from p4jit.target import native
 from p4jit.target.build import CompiledProgram
-from p4jit.target.events import decode_events
+from p4jit.target.events import assertions, decode_events
 from p4jit.target.interface import (
     CounterValue,
     DeviceError,
@@ -79,6 +79,7 @@ class Device:
         self._lib = native.library()
         self._names: dict[int, str] = {}
         self._program: CompiledProgram | None = None
+        self._assertions: frozenset[int] = frozenset()
         error = c.create_string_buffer(_ERROR_BYTES)
         config = native.DeviceConfig(
             self.virtual,
@@ -124,6 +125,7 @@ class Device:
             if status != 0:
                 raise DeviceError(error.value.decode(errors="replace"))
             self._program = program
+            self._assertions = assertions(program.ir)
             initialise(self, program)
 
     def start(self) -> None:
@@ -540,7 +542,7 @@ class Device:
             got = self._lib.p4_events_read(self._events, self._event_buffer, len(self._event_buffer), 0)
         if got <= 0 or self._program is None:
             return []
-        return decode_events(self._event_buffer.raw[:got], self._program.ir.messages)
+        return decode_events(self._event_buffer.raw[:got], self._program.ir.messages, self._assertions)
 
     def events_lost(self) -> int:
         """Events dropped because nobody read them."""
@@ -554,8 +556,8 @@ class Device:
 def _check_passes(status: int, what: str) -> None:
     if status == -native.ERRNO_BASE - 40:  # ELOOP
         raise DeviceError(
-            f"{what}: a packet was resubmitted or recirculated over {MAX_PASSES:,} times; the packets "
-            "under way were dropped. Have the program stop its loop"
+            f"{what}: a packet was cloned, resubmitted or recirculated over {MAX_PASSES:,} times; the "
+            "packets under way were dropped. Have the program stop its loop"
         )
     native.check(status, what)
 

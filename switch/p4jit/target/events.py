@@ -7,14 +7,22 @@ import re
 import struct
 from collections.abc import Sequence
 
+from p4jit.frontend import ir
 from p4jit.target import native
 from p4jit.target.interface import Digest, Event, IdleTimeout, LogRecord, PacketIn, PortChange
 
 _HEAD = struct.Struct("<IIIIQ")
 
 
-def decode_events(data: bytes, messages: Sequence[str]) -> list[Event]:
-    """``data`` holds whole records; ``messages`` are the texts of the program's log_msg calls."""
+def assertions(program: ir.Program) -> frozenset[int]:
+    """Indices of the messages that failed assertions log."""
+    bodies = [action.body for action in program.actions] + [state.body for state in program.parser.states]
+    return frozenset(s.message for body in bodies for s in body if isinstance(s, ir.Assert))
+
+
+def decode_events(data: bytes, messages: Sequence[str], errors: frozenset[int] = frozenset()) -> list[Event]:
+    """``data`` holds whole records; ``messages`` are the texts of the program's log_msg calls and, at the
+    indices in ``errors``, of its assertions."""
     events: list[Event] = []
     at = 0
     while at < len(data):
@@ -33,7 +41,7 @@ def decode_events(data: bytes, messages: Sequence[str]) -> list[Event]:
                 events.append(PortChange(index, bool(detail)))
             case native.EVENT_LOG:
                 text = messages[index] if index < len(messages) else ""
-                events.append(LogRecord(format_message(text, body, detail)))
+                events.append(LogRecord(format_message(text, body, detail), index in errors))
     return events
 
 

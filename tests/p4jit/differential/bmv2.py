@@ -2,8 +2,8 @@
 """simple_switch_grpc as a switch under test, programmed over P4Runtime.
 
 Packets go over its data plane's gRPC stream (``--dp-grpc-server-addr``), which stands in for interfaces and
-needs no privileges. The stream's messages are {1: id, 2: device_id, 3: port, 4: packet}, put together here field
-by field.
+needs no privileges. The stream's messages are {1: id, 2: device_id, 3: port, 4: packet}, put together here,
+field by field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from p4jit.frontend import ir
 from p4jit.target.interface import CounterValue, DeviceError, MeterRates, Output, Replica
 
 BINARY = "simple_switch_grpc"
-DEVICE_ID = 1
 START_SECONDS = 10.0
 EXCHANGE_SECONDS = 30.0
 
@@ -65,9 +64,9 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def encode_packet(message: tuple[int, bytes]) -> bytes:
-    port, data = message
-    return b"\x10" + _varint(DEVICE_ID) + b"\x18" + _varint(port) + b"\x22" + _varint(len(data)) + data
+def encode_packet(message: tuple[int, int, bytes]) -> bytes:
+    device_id, port, data = message
+    return b"\x10" + _varint(device_id) + b"\x18" + _varint(port) + b"\x22" + _varint(len(data)) + data
 
 
 def decode_packet(message: bytes) -> tuple[int, bytes]:
@@ -84,34 +83,38 @@ def decode_packet(message: bytes) -> tuple[int, bytes]:
 
 
 class Bmv2:
-    """A running simple_switch_grpc. Use as a context manager; `load` it, then `exchange` packets."""
+    """A running simple_switch_grpc. Use as a context manager; `load` it (or have another controller do so, at
+    ``address``), then `exchange` packets."""
 
-    def __init__(self) -> None:
-        address, packets = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    def __init__(self, device_id: int = 1) -> None:
+        self.device_id = device_id
+        self.address, packets = (f"127.0.0.1:{_free_port()}" for _ in range(2))
         # Eight queues, as many as v1model's priority can name: with fewer, bmv2 drops what is beyond.
         self._process = subprocess.Popen(
             [
-                *(BINARY, "--no-p4", "--device-id", str(DEVICE_ID), "-L", "off", "--"),
-                *("--grpc-server-addr", address, "--dp-grpc-server-addr", packets),
+                *(BINARY, "--no-p4", "--device-id", str(device_id), "-L", "off"),
+                # Where bmv2 is built with Thrift, its port must not be another instance's.
+                *("--thrift-port", str(_free_port()), "--"),
+                *("--grpc-server-addr", self.address, "--dp-grpc-server-addr", packets),
                 *("--priority-queues", "8"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._channels = [grpc.insecure_channel(a) for a in (address, packets)]
+        self._channels = [grpc.insecure_channel(a) for a in (self.address, packets)]
+        self._stream: Any = None
         self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
         try:
             for channel in self._channels:
                 grpc.channel_ready_future(channel).result(START_SECONDS)
             self._control = p4r_grpc.P4RuntimeStub(self._channels[0])
-            self._arbitrate()
         except Exception:
             self.close()
             raise
 
     def _arbitrate(self) -> None:
         request = p4r.StreamMessageRequest()
-        request.arbitration.device_id = DEVICE_ID
+        request.arbitration.device_id = self.device_id
         request.arbitration.election_id.low = 1
         self._requests.put(request)
         self._stream = self._control.StreamChannel(iter(self._requests.get, None))
@@ -121,7 +124,9 @@ class Bmv2:
 
     def load(self, config: bytes, p4info: str) -> p4i.P4Info:
         """Run this program (bmv2 JSON, P4Info as text) from now on."""
-        request = p4r.SetForwardingPipelineConfigRequest(device_id=DEVICE_ID)
+        if self._stream is None:
+            self._arbitrate()
+        request = p4r.SetForwardingPipelineConfigRequest(device_id=self.device_id)
         request.election_id.low = 1
         request.action = p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT
         text_format.Parse(p4info, request.config.p4info, allow_unknown_field=True)
@@ -130,7 +135,7 @@ class Bmv2:
         return request.config.p4info
 
     def write(self, kind: int, entity: p4r.Entity) -> None:
-        request = p4r.WriteRequest(device_id=DEVICE_ID)
+        request = p4r.WriteRequest(device_id=self.device_id)
         request.election_id.low = 1
         request.updates.add(type=kind).entity.CopyFrom(entity)
         try:
@@ -139,7 +144,7 @@ class Bmv2:
             raise DeviceError(f"bmv2: {_reason(error)}") from error
 
     def read(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
-        request = p4r.ReadRequest(device_id=DEVICE_ID)
+        request = p4r.ReadRequest(device_id=self.device_id)
         request.entities.add().CopyFrom(entity)
         try:
             for reply in self._control.Read(request):
@@ -160,7 +165,8 @@ class Bmv2:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                return list(call(iter(packets), timeout=EXCHANGE_SECONDS))
+                requests = ((self.device_id, port, data) for port, data in packets)
+                return list(call(requests, timeout=EXCHANGE_SECONDS))
             except grpc.RpcError as error:
                 # The stream is refused until the switch has taken up its first program.
                 if error.details() != "not ready" or time.monotonic() > deadline:

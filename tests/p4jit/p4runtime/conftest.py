@@ -15,17 +15,17 @@ from tests.p4jit.p4runtime.client import Client
 from tests.p4jit.p4runtime.fake_device import FakeDevice, fake_compile
 from tests.p4jit.p4runtime.names import Names
 
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).parent.parent / "programs"
 
 
 @pytest.fixture(scope="session")
 def p4info() -> p4i.P4Info:
-    return text_format.Parse((HERE / "everything.p4info.txtpb").read_text(), p4i.P4Info())
+    return text_format.Parse((PROGRAMS / "everything.p4info.txtpb").read_text(), p4i.P4Info())
 
 
 @pytest.fixture(scope="session")
 def program_json() -> bytes:
-    return (HERE / "everything.json").read_bytes()
+    return (PROGRAMS / "everything.json").read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             hdr.mark.code = 2;
         }
         // 0x99 asks for a second copy of the options in front.
-        if (hdr.tail.x == 0x99) {
+        if (hdr.tail.isValid() && hdr.tail.x == 0x99) {
             hdr.copy = hdr.options;
         }
         sm.egress_spec = 1;

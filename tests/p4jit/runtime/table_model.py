@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from heapq import heappop, heappush
 from operator import or_
 
 EXACT, LPM, TERNARY, RANGE, KEYLESS = range(5)
 OK, NOT_FOUND, EXISTS, FULL, NO_MEMORY, IN_USE, INVALID = range(0, -7, -1)
 NONE = 2**32 - 1
 NEVER = 2**64 - 1
-MEMBER, GROUP = 0xFFFFFFFE, 0xFFFFFFFF
+MEMBER, GROUP = 0xFFFFFFFD, 0xFFFFFFFE
 #: How often an expired entry is looked at again at most.
 REPEAT = 1_000_000
 
@@ -82,6 +83,10 @@ class Table:
     entries: dict[int, Entry] = field(default_factory=dict)
     script: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
+    _matches: set[tuple[Words, Words, int, int]] = field(default_factory=set)
+    #: Handles below ``_end`` that are free, as a heap.
+    _freed: list[int] = field(default_factory=list)
+    _end: int = 0
 
     def __post_init__(self) -> None:
         self._say(self.shape.init(), OK)
@@ -164,21 +169,28 @@ class Table:
         prefix_length = prefix_length if shape.kind == LPM else 0
         priority, mask = (priority, mask) if masked else (0, ())
         entry = Entry(key, mask, prefix_length, priority, action, data % (1 << 8 * length), now)
-        identity = (key, mask, prefix_length, priority)
         if length > shape.data_bytes or not self.valid(key, mask, prefix_length):
             status = INVALID
-        elif any((e.key, e.mask, e.prefix_length, e.priority) == identity for e in self.entries.values()):
+        elif self._match(entry) in self._matches:
             status = EXISTS
         elif len(self.entries) >= shape.max_size:
             status = FULL
         if status:
             self._say(operation, status, NONE)
             return NONE
-        handle = next(h for h in range(len(self.entries) + 1) if h not in self.entries)
+        if self._freed:
+            handle = heappop(self._freed)
+        else:
+            handle, self._end = self._end, self._end + 1
+        self._matches.add(self._match(entry))
         self.entries[handle] = entry
         self._arm(entry, timeout, now)
         self._say(operation, OK, handle)
         return handle
+
+    @staticmethod
+    def _match(entry: Entry) -> tuple[Words, Words, int, int]:
+        return entry.key, entry.mask, entry.prefix_length, entry.priority
 
     @staticmethod
     def _arm(entry: Entry, timeout: int, now: int) -> None:
@@ -199,10 +211,17 @@ class Table:
         self._say(f"modify {handle} {action} {data} {length} {timeout} {now}", status)
 
     def delete(self, handle: int) -> None:
-        self._say(f"delete {handle}", OK if self.entries.pop(handle, None) else NOT_FOUND)
+        entry = self.entries.pop(handle, None)
+        if entry:
+            self._matches.remove(self._match(entry))
+            heappush(self._freed, handle)
+        self._say(f"delete {handle}", OK if entry else NOT_FOUND)
 
     def clear(self) -> None:
         self.entries.clear()
+        self._matches.clear()
+        self._freed.clear()
+        self._end = 0
         self._say("clear", OK)
 
     def packet(self, key: Words, now: int = 0) -> None:
@@ -247,4 +266,3 @@ class Table:
     def next_expiry(self, now: int) -> None:
         times = [e.check for e in self.entries.values()]
         self._say(f"next {now}", max(now, min(times)) if times and min(times) < NEVER else NEVER)
-

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.p4jit.runtime.build import Driver, driver
 from tests.p4jit.runtime.table_model import (
     EXACT,
-    FULL,
     GROUP,
     IN_USE,
     INVALID,
@@ -22,7 +21,6 @@ from tests.p4jit.runtime.table_model import (
     NEVER,
     NONE,
     NOT_FOUND,
-    OK,
     RANGE,
     TERNARY,
     RangeField,
@@ -32,7 +30,7 @@ from tests.p4jit.runtime.table_model import (
 )
 
 MODULES = [
-    *("table", "exact", "lpm", "ternary", "tuples", "bit_vectors"),
+    *("table", "exact", "lpm", "ternary", "tuples", "cuts", "bit_vectors"),
     *("blocks", "timeouts", "profile"),
 ]
 MS = 1_000_000
@@ -182,7 +180,6 @@ def test_range(tables: Driver, steps: list[Step]) -> None:
     agree(tables, model)
 
 
-@settings(deadline=None, max_examples=60)
 @given(steps=STEPS)
 def test_idle_timeouts(tables: Driver, steps: list[Step]) -> None:
     model = Table(Shape(EXACT))
@@ -205,3 +202,182 @@ def test_idle_timeouts(tables: Driver, steps: list[Step]) -> None:
             model.expired(now)
             model.next_expiry(now)
     agree(tables, model)
+
+
+def many(kind: int, words: int, i: int, random: Random) -> Match:
+    """The match of the i-th of many entries."""
+    if kind == EXACT:
+        return (i * 7919, random.getrandbits(40)), (), 0, 0
+    if kind == LPM:
+        length = random.choice([0, 8, 16, 20, 24, 24, 24, 32])
+        group = (i % 900,) * (words - 1)
+        return (*group, random.getrandbits(length) << (64 - length)), (), length, 0
+    # Of few masks at first, and later of one each.
+    mask = (0xFFFF, random.choice([0xFF, 0xFFFF0000, NEVER]) if i < 3000 else random.getrandbits(64))
+    return (i % 0x10000, random.getrandbits(64) & mask[1]), mask, 0, random.randrange(100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "count"), [(EXACT, 2, 12_000), (LPM, 1, 14_000), (LPM, 2, 4000), (TERNARY, 2, 6000)]
+)
+def test_growth(tables: Driver, kind: int, words: int, count: int) -> None:
+    """So many entries that every structure grows, converts and shrinks; handles stay."""
+    random = Random(kind)
+    model = Table(Shape(kind, words, words - 1, 32, max_size=count))
+
+    def look() -> None:
+        some = random.sample(sorted(model.entries), min(len(model.entries), 40))
+        for handle in some:
+            model.entry(handle)
+            open_bits = random.getrandbits(16) << 32 if kind != EXACT else 0
+            model.packet((*model.entries[handle].key[:-1], model.entries[handle].key[-1] | open_bits))
+
+    for i in range(count):
+        key, mask, length, priority = many(kind, words, i, random)
+        model.insert(key, mask, length, priority, 3, i)
+        if i % 5 == 4:
+            model.delete(random.randrange(i))
+        if i & (i - 1) == 0 or i % 4000 == 0:
+            look()
+    for i, handle in enumerate(random.sample(range(count), count)):
+        model.delete(handle)
+        if i % 3000 == 0 or count - i < 20:
+            look()
+    model.count()
+    agree(tables, model)
+
+
+def test_full(tables: Driver) -> None:
+    model = Table(Shape(EXACT, max_size=2))
+    for key in (1, 2, 1, 3):
+        model.insert((key,))
+    model.delete(0)
+    model.insert((3,))
+    model.insert((4,))
+    model.count()
+    agree(tables, model)
+
+
+def test_refusals(tables: Driver) -> None:
+    lpm = Table(Shape(LPM, 1, 0, 12))
+    lpm.insert((1 << 51,), prefix_length=12)
+    lpm.insert((1 << 52,), prefix_length=12)
+    lpm.insert((0,), prefix_length=13)
+    lpm.insert((0,), prefix_length=12, length=12)
+    ternary = Table(Shape(TERNARY, 1))
+    ternary.insert((3,), (1,))
+    ternary.insert((3,), (7,), data=2**64 - 1, length=4)
+    ternary.packet((0xB,))
+    agree(tables, lpm, ternary)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(LPM, 1, 0, 65),
+        Shape(LPM, 1, 0, 0),
+        Shape(EXACT, 1, data_bytes=4),
+        Shape(EXACT, 1, extra_bytes=12),
+        Shape(EXACT, 1, data_bytes=0, profile=True),
+        Shape(EXACT, 600),
+        Shape(EXACT, 1, data_bytes=2**21),
+        Shape(RANGE, 1, ranges=(RangeField(0, 60, 8),)),
+        Shape(RANGE, 2, ranges=(RangeField(1, 0, 65),)),
+        Shape(5),
+    ],
+)
+def test_a_table_that_contradicts_itself(tables: Driver, shape: Shape) -> None:
+    assert tables.run([shape.init()]) == [str(INVALID)]
+
+
+def test_default_entry(tables: Driver) -> None:
+    answers = tables.run(
+        [
+            Shape(EXACT, profile=True).init(),
+            "default",
+            "set_default 4 77 8",
+            "default",
+            f"set_default {GROUP} 0 4",
+            "group",
+            f"set_default {GROUP} 0 4",
+            "delete_group 0",
+            f"set_default {NONE} 0 0",
+            "default",
+            "delete_group 0",
+            f"set_default {GROUP} 0 8",
+            "set_default 4 0 9",
+        ]
+    )
+    initial = f"{NONE} {NONE} 0 0 0"
+    assert answers == [
+        *("0", initial, "0", f"{NONE} 4 77 0 0"),
+        *(str(NOT_FOUND), "0 0", "0", str(IN_USE)),
+        *("0", initial, "0", str(INVALID), str(INVALID)),
+    ]
+
+
+def test_meter_bytes_are_zero_after_insertion(tables: Driver) -> None:
+    for kind in (EXACT, TERNARY):
+        insert = f"insert {int(kind == TERNARY)} 1{' 1' if kind == TERNARY else ''} 0 0 1 5 8 0 0"
+        script = [Shape(kind, extra_bytes=24).init(), insert, "fill 0 24", "modify 0 2 9 8 0 0", "extra 0 24"]
+        script += ["entry 0", "delete 0", insert, "extra 0 24"]
+        full = str(24 * 0xA5)
+        assert tables.run(script) == ["0", "0 0", full, "0", full, "0 2 9 0 0", "0", "0 0", "0"]
+
+
+@pytest.mark.parametrize("kind", [EXACT, TERNARY])
+def test_references_are_counted(tables: Driver, kind: int) -> None:
+    def insert(key: int, action: int, handle: int) -> str:
+        mask = " 255" if kind == TERNARY else ""
+        return f"insert {int(kind == TERNARY)} {key}{mask} 0 0 {action} {handle} 4 0 0"
+
+    in_use, missing, invalid = str(IN_USE), str(NOT_FOUND), str(INVALID)
+    steps = [
+        (Shape(kind, profile=True).init(), "0"),
+        (insert(1, MEMBER, 0), f"{NOT_FOUND} {NONE}"),
+        ("member", "0 0"),
+        ("member", "0 1"),
+        ("group", "0 0"),
+        (insert(1, MEMBER, 0), "0 0"),
+        (insert(2, MEMBER, 0), "0 1"),
+        (insert(3, GROUP, 0), "0 2"),
+        (insert(4, GROUP, 1), f"{NOT_FOUND} {NONE}"),
+        ("resolve 1", "0"),
+        ("delete_member 0", in_use),
+        ("delete_group 0", in_use),
+        # To another member; to one that is not there; to a plain action.
+        (f"modify 0 {MEMBER} 1 4 0 0", "0"),
+        (f"modify 0 {MEMBER} 9 4 0 0", missing),
+        (f"modify 0 {MEMBER} 1 8 0 0", invalid),
+        ("delete_member 1", in_use),
+        ("modify 0 3 0 0 0 0", "0"),
+        ("delete_member 1", "0"),
+        ("delete_member 0", in_use),
+        ("delete 1", "0"),
+        ("delete_member 0", "0"),
+        ("clear", "0"),
+        ("delete_group 0", "0"),
+        ("count", "0"),
+    ]
+    assert tables.run([operation for operation, _ in steps]) == [answer for _, answer in steps]
+
+
+def test_plain_tables_refuse_references(tables: Driver) -> None:
+    script = [Shape(EXACT).init(), f"insert 0 1 0 0 {MEMBER} 0 4 0 0", f"set_default {GROUP} 0 4"]
+    assert tables.run(script) == ["0", f"{INVALID} {NONE}", str(INVALID)]
+
+
+def test_many_idle_entries_expire_in_slices(tables: Driver) -> None:
+    """All expire at once; each call reports some, and says that there are more."""
+    model = Table(Shape(EXACT))
+    for key in range(300):
+        model.insert((key,), timeout=MS, now=5)
+    found: list[int] = []
+    script = [*model.script]
+    for _ in range(6):
+        script += [f"expired {MS + 5} 64", f"next {MS + 5}"]
+    answers = tables.run(script)[len(model.script) :]
+    for i in range(0, 12, 2):
+        found += map(int, answers[i].split())
+        assert answers[i + 1] == str(MS + 5 if len(found) < 300 else 2 * MS + 5)
+    assert found == list(range(300))

@@ -233,12 +233,12 @@ control DeepEgress(inout headers_t hdr, inout metadata_t meta, inout standard_me
             port_properties.apply();
             vlans.apply();
             sources.apply();
-            if (meta.forwarding == FORWARD_IPV4) {
+            if (meta.forwarding == FORWARD_IPV4 && hdr.ipv4.isValid()) {
                 hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
                 if (hdr.ipv4.ttl == 0) {
                     mark_to_drop(standard);
                 }
-            } else if (meta.forwarding == FORWARD_IPV6) {
+            } else if (meta.forwarding == FORWARD_IPV6 && hdr.ipv6.isValid()) {
                 hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
             }
             labels.apply();

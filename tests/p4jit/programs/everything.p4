@@ -148,8 +148,8 @@ control I(inout headers_t h, inout meta_t m, inout standard_metadata_t s) {
     }
     table routes {
         key = { m.flag: exact; h.ipv4.dst: lpm; }
-        actions = { metered; @defaultonly drop; }
-        default_action = drop();
+        actions = { metered; @defaultonly NoAction; }
+        default_action = NoAction();
         meters = route_meter;
         size = 1024;
     }
@@ -176,7 +176,7 @@ control I(inout headers_t h, inout meta_t m, inout standard_metadata_t s) {
         const entries = {
             0x0800 &&& 0xff00: forward(1);
             0x86dd: forward(2);
-            _: drop();
+            _: forward(0);
         }
         counters = l2_fixed;
     }
