@@ -97,16 +97,12 @@ class Names:
 
     def make(self, name: str) -> str:
         base = self._prefix + sanitise(name)
-        if base[0].isdigit():
-            base = "n" + base
+        # Neither a digit first nor a function or macro of the runtime.
+        if base[0].isdigit() or (base + "_").lower().startswith(("p4_", "w_")):
+            base = "x_" + base
         candidate, serial = base, 1
-        # A single capital or a p4_ prefix could meet a macro or a function of the runtime.
-        while (
-            candidate in self._used or candidate in _RESERVED or candidate.lower().startswith(("p4_", "w_"))
-        ):
+        while candidate in self._used or candidate in _RESERVED:
             serial += 1
-            candidate = (
-                f"{base}_{serial}" if not base.lower().startswith(("p4_", "w_")) else f"x_{base}_{serial}"
-            )
+            candidate = f"{base}_{serial}"
         self._used.add(candidate)
         return candidate

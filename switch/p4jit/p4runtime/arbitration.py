@@ -197,7 +197,3 @@ class Arbiter:
     def is_primary(self, client: Client) -> bool:
         role = self._role_of.get(client)
         return role is not None and role.primary is client
-
-    def config_of(self, client: Client) -> RoleConfig | None:
-        role = self._role_of.get(client)
-        return None if role is None else role.config

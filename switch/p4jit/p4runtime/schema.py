@@ -91,7 +91,7 @@ class Schema:
             if table is None:
                 # p4c keeps tables in P4Info that its optimizer has removed from the program.
                 _log.warning(
-                    "table %s is in the P4Info, not in the program: it is ignored", info.preamble.name
+                    "table %r is in the P4Info, not in the program: it is ignored", info.preamble.name
                 )
                 continue
             self.tables[info.preamble.id] = self._table(info, table)

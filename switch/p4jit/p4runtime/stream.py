@@ -29,7 +29,7 @@ class Stream:
         self._closed = False
         #: Why the server ended the stream; None when the client did.
         self.error: P4Error | None = None
-        self.dropped = 0
+        self._dropped = 0
 
     def notify(self, update: p4r.MasterArbitrationUpdate) -> None:
         """Arbitration is never dropped."""
@@ -39,7 +39,7 @@ class Stream:
         """False when the client does not keep up, and the message is dropped."""
         with self._ready:
             if len(self._waiting) >= _MAX_WAITING:
-                self.dropped += 1
+                self._dropped += 1
                 return False
         self._put(message)
         return True
@@ -56,6 +56,8 @@ class Stream:
             if not self._closed:
                 self._closed = True
                 self.error = error
+                if self._dropped:
+                    _log.warning("stream of %s: too slow, %d messages were dropped", self.peer, self._dropped)
                 self._ready.notify()
 
     def responses(self) -> Iterator[p4r.StreamMessageResponse]:

@@ -53,9 +53,6 @@ class TableStore:
         self._default: bytes | None = None
         self._add_initial()
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     # ---- decoding: what depends on the request alone ---------------------------------------------------
 
     def decode(self, kind: int, entry: p4r.TableEntry) -> Operation:

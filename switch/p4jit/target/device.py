@@ -406,7 +406,8 @@ class Device:
             _ERROR_BYTES,
         )
         if status != 0:
-            raise DeviceError(f"port {number}: {error.value.decode(errors='replace')}")
+            text = error.value.decode(errors="replace")
+            raise DeviceError(text if text.startswith(f"port {number}") else f"port {number}: {text}")
         self._names[number] = name
         try:
             self.port_set(number, link=spec.link, queues=spec.queues)

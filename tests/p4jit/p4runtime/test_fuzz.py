@@ -164,7 +164,7 @@ def mutate(message: Message, rng: random.Random, changes: int) -> None:
                 field = rng.choice(set_fields or [field])
                 value = getattr(target, field.name)
                 if field.is_repeated:
-                    if field.message_type.GetOptions().map_entry:
+                    if not hasattr(value, "add"):  # a map
                         break
                     target = rng.choice(value) if len(value) and rng.random() < 0.8 else value.add()
                 else:

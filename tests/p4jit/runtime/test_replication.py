@@ -156,4 +156,3 @@ def test_backups_take_over_in_order_and_give_back(pre: Driver) -> None:
         *["up 18 1", "copies group 1"],
     ]
     assert [answer.split()[2] for answer in pre.run(script)[1:]] == ["18:3", "19:6", "20:7", "18:3", "18:3"]
-

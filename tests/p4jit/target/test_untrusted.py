@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from p4jit.codegen.calculations import ALGORITHMS
 from p4jit.codegen.names import Names, sanitise
@@ -124,8 +124,9 @@ def test_nothing_of_a_program_is_on_the_compilers_command_line(
     assert not any("EVIL" in word or "registers" in word for command in commands for word in command)
 
 
-@given(st.lists(st.text(max_size=60), max_size=40))
+@given(st.lists(st.text(max_size=60) | st.sampled_from(["w", "p4", "P4", "w_", "int", "7"]), max_size=40))
 @settings(max_examples=200)
+@example(["w", "w", "p4", "p4", "P4_", "w_w", "7", "7", "int", "int"])
 def test_identifiers_are_valid_and_distinct(names: list[str]) -> None:
     made = Names()
     out = [made.make(name) for name in names]
