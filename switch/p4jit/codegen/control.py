@@ -70,6 +70,16 @@ class Control:
     def _goto(node: ir.Node | None, labels: dict[int, str]) -> str:
         return f"goto {labels[id(node)]};" if node is not None else "goto done;"
 
+    def prefetch(self, pipeline: ir.Pipeline) -> None:
+        """Start to fetch the entry that the pipeline's first table may find, if its key is what the parser
+        left: a burst is parsed as a whole, so that the fetches overlap."""
+        t = pipeline.entry
+        if isinstance(t, ir.Table) and t.key and t.kind is ir.MatchKind.EXACT:
+            with self._out.block(""):
+                layout = self._layout.tables[t.index]
+                self._key(t, layout)
+                self._out.line(f"p4_exact_prefetch(&ctx->tables[{t.index}], key, {layout.key_words});")
+
     def _continue(self, node: ir.Node | None, labels: dict[int, str]) -> None:
         """Go on at a node, the one that follows in the text without a jump."""
         if node is not self._next:

@@ -237,6 +237,20 @@ def value_set_words(program: ir.Program, value_set: ir.ValueSet) -> list[int]:
     return [words(value_set.width)]
 
 
+def has_side_effects(parser: ir.Parser) -> bool:
+    """Does the parser do what another packet, or the control plane, could see?"""
+    pure = ir.Extract | ir.ParserSet | ir.Verify | ir.Advance | ir.Assign | ir.AssignHeader | ir.NoOp
+    return any(not isinstance(op, pure) or _touches_state(op) for s in parser.states for op in s.body)
+
+
+def _touches_state(node: object) -> bool:
+    if isinstance(node, ir.RegisterElement):
+        return True
+    if not isinstance(node, ir.Expr | ir.Statement) or not is_dataclass(node):
+        return False
+    return any(_touches_state(getattr(node, f.name)) for f in fields(node))
+
+
 def _lookaheads(node: object) -> list[ir.Lookahead]:
     if isinstance(node, ir.Lookahead):
         return [node]

@@ -11,7 +11,7 @@ from p4jit.codegen.expressions import Expressions
 from p4jit.codegen.headers import Headers
 from p4jit.codegen.layout import Layout
 from p4jit.codegen.names import Names, sanitise
-from p4jit.codegen.parser import ParserGenerator, value_set_words
+from p4jit.codegen.parser import ParserGenerator, has_side_effects, value_set_words
 from p4jit.codegen.phv import Phv, scalar_type
 from p4jit.codegen.statements import Actions, Tools
 from p4jit.codegen.writer import Writer
@@ -61,7 +61,7 @@ class _Generator:
         control.declare(program.ingress, "ingress_control")
         control.declare(program.egress, "egress_control")
         self._copy_fields()
-        self._ingress()
+        self._ingress(control)
         self._reparse()
         self._egress()
         self._headers.deparser(program.deparser)
@@ -74,9 +74,9 @@ class _Generator:
     def _set(self, name: str, code: str) -> None:
         self._phv.store_standard(self._out, name, code)
 
-    def _ingress(self) -> None:
+    def _ingress(self, control: Control) -> None:
         out = self._out
-        with out.block("static void ingress(p4_context *ctx, p4_packet *pkt)"):
+        with out.block("static void begin(p4_context *ctx, p4_packet *pkt)"):
             out.line("phv_t *const phv = pkt->phv;")
             with out.block("if (P4_LIKELY(pkt->instance_type == P4_NORMAL))"):
                 out.line("memset(phv, 0, sizeof *phv);")
@@ -93,6 +93,17 @@ class _Generator:
             if any(c.verify for c in self._program.checksums):
                 out.line("const bool hold = checksums_hold(ctx, pkt, phv);")
                 self._set("standard_metadata.checksum_error", "(uint64_t)!hold")
+            control.prefetch(self._program.ingress)
+        out.line()
+        early = not has_side_effects(self._program.parser)
+        with out.block("static void parse_packet(p4_context *ctx, p4_packet *pkt)"):
+            if early:
+                out.line("begin(ctx, pkt);")
+        out.line()
+        with out.block("static void ingress(p4_context *ctx, p4_packet *pkt)"):
+            out.line("phv_t *const phv = pkt->phv;")
+            if not early:
+                out.line("begin(ctx, pkt);")
             out.line("ingress_control(ctx, pkt, phv);")
             self._report("egress_spec", "standard_metadata.egress_spec")
             self._report("multicast_group", "intrinsic_metadata.mcast_grp", "(uint16_t)")
@@ -226,6 +237,7 @@ class _Generator:
                 ("value_set_words", "value_set_words"),
             ):
                 out.line(f".{member} = {name},")
+            out.line(".parse = parse_packet,")
             for function in (
                 "ingress",
                 "reparse",

@@ -7,24 +7,25 @@
 
 #include "worker.h"
 
-static bool accept_frame(p4_device *d, uint32_t port, const uint8_t *frame, uint32_t length) {
+static p4_packet *take_frame(p4_device *d, uint32_t port, const uint8_t *frame, uint32_t length) {
   p4_packet *pkt = p4_pool_get(&d->pool);
   if (pkt == NULL) {
     d->drops.no_buffer++;
-    return false;
+    return NULL;
   }
   memcpy(pkt->data, frame, length);
   pkt->length = length;
   pkt->ingress_port = (uint16_t)port;
   pkt->arrival = d->now;
-  p4_device_accept(d, pkt);
-  return true;
+  return pkt;
 }
 
 int p4_control_inject(p4_device *d, uint32_t port, const uint8_t *frame, uint32_t length, uint64_t passes) {
   if (port >= P4_MAX_PORTS || length > P4_FRAME_BYTES) return P4_INVALID;
   p4_device_lock(d);
-  int status = accept_frame(d, port, frame, length) ? 0 : P4_NO_MEMORY;
+  p4_packet *pkt = take_frame(d, port, frame, length);
+  int status = pkt != NULL ? 0 : P4_NO_MEMORY;
+  if (pkt != NULL) p4_device_accept(d, &pkt, 1);
   if (!p4_device_settle(d, passes)) {
     p4_device_flush(d);
     status = p4_system_error(ELOOP);
@@ -95,12 +96,16 @@ uint64_t p4_control_flood(p4_device *d, uint32_t port, const uint8_t *frames, co
   p4_device_lock(d);
   for (uint32_t round = 0; round < rounds; round++) {
     const uint8_t *frame = frames;
-    for (uint32_t i = 0; i < count; i++) {
-      accept_frame(d, port, frame, lengths[i]);
-      frame += lengths[i];
-      if (i % P4_DRAIN_EVERY == P4_DRAIN_EVERY - 1) p4_device_settle(d, P4_BURST);
+    for (uint32_t i = 0; i < count;) {
+      p4_packet *burst[P4_DRAIN_EVERY];
+      uint32_t taken = 0;
+      for (; taken < P4_DRAIN_EVERY && i < count; frame += lengths[i++]) {
+        burst[taken] = take_frame(d, port, frame, lengths[i]);
+        taken += burst[taken] != NULL;
+      }
+      p4_device_accept(d, burst, taken);
+      p4_device_settle(d, P4_BURST);
     }
-    p4_device_settle(d, P4_BURST);
   }
   p4_device_unlock(d);
   return p4_clock(CLOCK_MONOTONIC) - start;

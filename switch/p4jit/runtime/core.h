@@ -190,7 +190,10 @@ typedef struct p4_program {
   const p4_array_info *counters, *meters, *registers;
   const uint32_t *value_set_words;
 
-  /* Parse, verify checksums, run ingress. Leaves the PHV for egress and the decisions in the packet. */
+  /* Parse and verify checksums; then run ingress, which leaves the PHV for egress and the decisions in the
+   * packet. Two steps, so that a burst is parsed before its first packet is looked up: `parse` starts to
+   * fetch what the first lookup will need. A parser that has side effects leaves all to `ingress`. */
+  void (*parse)(p4_context *, p4_packet *);
   void (*ingress)(p4_context *, p4_packet *);
   /* Parse again for an ingress-to-egress clone or a resubmit: headers only, metadata zero. */
   void (*reparse)(p4_context *, p4_packet *);

@@ -112,8 +112,8 @@ void p4_port_slot_free(p4_port_slot *);
 /* The time; on a wall clock also moves device->now forward. */
 uint64_t p4_device_time(p4_device *);
 
-/* Give a frame in a pool packet to the program. Takes the packet. */
-void p4_device_accept(p4_device *, p4_packet *);
+/* Give frames in pool packets, at most P4_DRAIN_EVERY, to the program. Takes the packets. */
+void p4_device_accept(p4_device *, p4_packet *const *, uint32_t count);
 
 /* Do all that is due at device->now: deliveries, waiting passes, queues, timers. `passes` bounds the passes
  * of recirculated and resubmitted packets, and those of clones from egress; returns false when it ran out. */

@@ -142,11 +142,16 @@ static void learn(p4_device *d, const p4_packet *pkt) {
   p4_events_put(d->events, P4_EVENT_DIGEST, pkt->digest, 0, d->now, bytes, length);
 }
 
-static void ingress(p4_device *d, p4_packet *pkt) {
+static void parse(p4_device *d, p4_packet *pkt) {
   clear_decisions(pkt);
   pkt->truncate_to = UINT32_MAX;
   pkt->replicated = false;
   pkt->ingress_length = pkt->packet_length = pkt->length;
+  d->program->parse(&d->context, pkt);
+}
+
+/* The rest of a packet that was parsed. */
+static void ingress(p4_device *d, p4_packet *pkt) {
   d->program->ingress(&d->context, pkt);
   if (P4_UNLIKELY(pkt->failed_assertion)) {
     d->drops.assertion++;
@@ -180,14 +185,20 @@ static void ingress(p4_device *d, p4_packet *pkt) {
   enqueue(d, pkt, pkt->egress_spec, pkt->priority);
 }
 
-void p4_device_accept(p4_device *d, p4_packet *pkt) {
+void p4_device_accept(p4_device *d, p4_packet *const *pkts, uint32_t count) {
   if (P4_UNLIKELY(d->program == NULL)) {
-    d->drops.no_program++;
-    release(d, pkt);
+    d->drops.no_program += count;
+    for (uint32_t i = 0; i < count; i++) release(d, pkts[i]);
     return;
   }
-  pkt->instance_type = P4_NORMAL;
-  ingress(d, pkt);
+  for (uint32_t i = 0; i < count; i++) {
+    pkts[i]->instance_type = P4_NORMAL;
+    parse(d, pkts[i]);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    p4_device_time(d);
+    ingress(d, pkts[i]);
+  }
 }
 
 /* ---- output ------------------------------------------------------------------------------------------- */
@@ -326,6 +337,7 @@ bool p4_device_settle(p4_device *d, uint64_t passes) {
       d->input_head = pkt->next;
       if (d->input_head == NULL) d->input_tail = &d->input_head;
       d->input_count--;
+      parse(d, pkt);
       ingress(d, pkt);
       busy = true;
     }

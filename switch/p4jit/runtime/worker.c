@@ -52,10 +52,10 @@ static void link_changed(void *owner, const p4_link_state *state) {
 static bool receive(p4_device *d, p4_port *port) {
   p4_packet *burst[P4_BURST];
   int n = p4_port_receive(port, &d->pool, burst, P4_BURST, d->now);
-  for (int i = 0; i < n; i++) {
-    p4_device_time(d);
-    p4_device_accept(d, burst[i]);
-    if ((unsigned)i % P4_DRAIN_EVERY == P4_DRAIN_EVERY - 1) p4_device_settle(d, P4_BURST);
+  for (int i = 0; i < n; i += P4_DRAIN_EVERY) {
+    uint32_t count = n - i < (int)P4_DRAIN_EVERY ? (uint32_t)(n - i) : P4_DRAIN_EVERY;
+    p4_device_accept(d, burst + i, count);
+    if (count == P4_DRAIN_EVERY) p4_device_settle(d, P4_BURST);
   }
   return n == (int)P4_BURST;
 }

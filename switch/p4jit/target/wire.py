@@ -16,6 +16,8 @@ from p4jit.target.interface import LinkSpec, PortSpec, PortStatus, QueueSpec
 _SOURCE = """
 #include "program.h"
 
+static void nothing(p4_context *ctx, p4_packet *pkt) {}
+
 static void ingress(p4_context *ctx, p4_packet *pkt) {
   (void)ctx;
   pkt->payload = 0;
@@ -28,7 +30,6 @@ static void egress(p4_context *ctx, p4_packet *pkt) {
   pkt->egress_spec = ctx->drop_port + 1;
 }
 
-static void nothing(p4_context *ctx, p4_packet *pkt) { (void)ctx, (void)pkt; }
 static void copy_fields(uint32_t list, void *to, const void *of) { (void)list, (void)to, (void)of; }
 static void reset_metadata(void *phv) { (void)phv; }
 static uint32_t priority(const void *phv) { (void)phv; return 0; }
@@ -40,6 +41,7 @@ static uint32_t digest(uint32_t list, const void *phv, uint8_t *out, uint32_t ro
 P4_EXPORT const p4_program p4jit_program = {
   .abi_version = P4_ABI_VERSION,
   .phv_bytes = 64,
+  .parse = nothing,
   .ingress = ingress,
   .reparse = nothing,
   .egress = egress,

@@ -164,7 +164,7 @@ def mutate(message: Message, rng: random.Random, changes: int) -> None:
                 field = rng.choice(set_fields or [field])
                 value = getattr(target, field.name)
                 if field.is_repeated:
-                    if not hasattr(value, "add"):  # a map
+                    if not hasattr(value, "add"):
                         break
                     target = rng.choice(value) if len(value) and rng.random() < 0.8 else value.add()
                 else:
@@ -180,8 +180,8 @@ def _set(target: Message, field: FieldDescriptor, rng: random.Random) -> None:
         target.ClearField(field.name)
         return
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        if field.is_repeated and len(getattr(target, field.name)) and rng.random() < 0.5:
-            items = getattr(target, field.name)
+        items = getattr(target, field.name)
+        if field.is_repeated and len(items) and hasattr(items, "add"):  # a map has no add
             items.add().CopyFrom(rng.choice(items))
         return
     value: Any
