@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from p4jit.stf.commands import Pattern
 from p4jit.stf.diff import hex_rows, matches, packet_diff
-from p4jit.stf.parse import Pattern
 
 
 @pytest.mark.parametrize(

@@ -8,25 +8,26 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from p4jit.stf import parse
-from p4jit.stf.parse import ActionText, KeyValue, Number, Pattern, StfSyntaxError
+from p4jit.stf import commands, parse
+from p4jit.stf.commands import ActionText, KeyValue, Number, Pattern
+from p4jit.stf.parse import StfSyntaxError
 
 
-def one(text: str) -> parse.Command:
+def one(text: str) -> commands.Command:
     (command,) = parse.parse(text)
     return command
 
 
 def test_packet_joins_its_groups_of_digits() -> None:
-    assert one("packet 3 0102 aB cd0f") == parse.Packet(1, 3, bytes.fromhex("0102abcd0f"))
+    assert one("packet 3 0102 aB cd0f") == commands.Packet(1, 3, bytes.fromhex("0102abcd0f"))
 
 
 def test_comments_blank_lines_and_case() -> None:
-    commands = parse.parse("# a comment\n\nPACKET 0 00 # the rest\n  Expect 1 00\nWAIT\n")
-    assert commands == [
-        parse.Packet(3, 0, b"\0"),
-        parse.Expect(4, 1, Pattern("00")),
-        parse.Wait(5),
+    found = parse.parse("# a comment\n\nPACKET 0 00 # the rest\n  Expect 1 00\nWAIT\n")
+    assert found == [
+        commands.Packet(3, 0, b"\0"),
+        commands.Expect(4, 1, Pattern("00")),
+        commands.Wait(5),
     ]
 
 
@@ -41,11 +42,11 @@ def test_comments_blank_lines_and_case() -> None:
     ],
 )
 def test_expect(text: str, pattern: Pattern | None) -> None:
-    assert one(text) == parse.Expect(1, 2, pattern)
+    assert one(text) == commands.Expect(1, 2, pattern)
 
 
 def test_add_with_priority_wildcards_and_handle() -> None:
-    assert one("add c.t 503 data.$valid:0b1 h.f:0x**02 act(v:7, p:0x10) = A") == parse.Add(
+    assert one("add c.t 503 data.$valid:0b1 h.f:0x**02 act(v:7, p:0x10) = A") == commands.Add(
         1,
         "c.t",
         503,
@@ -71,17 +72,17 @@ def test_add_with_priority_wildcards_and_handle() -> None:
 )
 def test_match_values(value: str, match: KeyValue) -> None:
     command = one(f"add t f:{value} a()")
-    assert isinstance(command, parse.Add)
+    assert isinstance(command, commands.Add)
     assert command.match == (match,)
 
 
 def test_add_without_keys() -> None:
-    assert one("add t a()") == parse.Add(1, "t", None, (), ActionText("a", ()), None)
+    assert one("add t a()") == commands.Add(1, "t", None, (), ActionText("a", ()), None)
 
 
 def test_stack_elements_in_names() -> None:
     command = one('add "my table" hdr.stack[1].f:1 h$0.g:2 a()')
-    assert isinstance(command, parse.Add)
+    assert isinstance(command, commands.Add)
     assert command.table == "my table"
     assert [m.name for m in command.match] == ["hdr.stack[1].f", "h$0.g"]
 
@@ -89,43 +90,43 @@ def test_stack_elements_in_names() -> None:
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("setdefault t a(x:1)", parse.SetDefault(1, "t", ActionText("a", (("x", 1),)))),
-        ("remove all", parse.RemoveAll(1)),
-        ("no_packet", parse.NoPacket(1)),
-        ("check_counter c(10)", parse.CheckCounter(1, "c", 10)),
-        ("check_counter c($A) packets == 3", parse.CheckCounter(1, "c", "$A", "packets", "==", 3)),
-        ("check_counter i.c(1) bytes >= 20", parse.CheckCounter(1, "i.c", 1, "bytes", ">=", 20)),
-        ("mirroring_add 5 4", parse.MirroringAdd(1, 5, 4)),
-        ("mirroring_add_mc 5 4", parse.MirroringAddGroup(1, 5, 4)),
-        ("mirroring_delete 5", parse.MirroringDelete(1, 5)),
-        ("mirroring_get 5", parse.MirroringGet(1, 5)),
-        ("mc_mgrp_create 1113", parse.MulticastGroupCreate(1, 1113)),
-        ("mc_node_create 400 6 7", parse.MulticastNodeCreate(1, 400, (6, 7))),
-        ("mc_node_update 0 6", parse.MulticastNodeUpdate(1, 0, (6,))),
-        ("mc_node_associate 1113 0", parse.MulticastNodeAssociate(1, 1113, 0)),
-        ("counter_read c 1", parse.CounterRead(1, "c", 1)),
-        ("counter_write c 1 2 3", parse.CounterWrite(1, "c", 1, 2, 3)),
-        ("register_read r 1", parse.RegisterRead(1, "r", 1)),
-        ("register_write r 1 0xff", parse.RegisterWrite(1, "r", 1, 255)),
-        ("register_reset r", parse.RegisterReset(1, "r")),
-        ("meter_get_rates m 1", parse.MeterGetRates(1, "m", 1)),
-        ("meter_set_rates m 1 0.5:10 1:20", parse.MeterSetRates(1, "m", 1, ((0.5, 10), (1.0, 20)))),
-        ("meter_array_set_rates m 1:1 2:2", parse.MeterSetRates(1, "m", None, ((1.0, 1), (2.0, 2)))),
-        ("act_prof_create_member p a(x:1)", parse.MemberCreate(1, "p", ActionText("a", (("x", 1),)))),
-        ("act_prof_create_group p", parse.GroupCreate(1, "p")),
-        ("act_prof_add_member_to_group p 2 1", parse.GroupAddMember(1, "p", 2, 1)),
+        ("setdefault t a(x:1)", commands.SetDefault(1, "t", ActionText("a", (("x", 1),)))),
+        ("remove all", commands.RemoveAll(1)),
+        ("no_packet", commands.NoPacket(1)),
+        ("check_counter c(10)", commands.CheckCounter(1, "c", 10)),
+        ("check_counter c($A) packets == 3", commands.CheckCounter(1, "c", "$A", "packets", "==", 3)),
+        ("check_counter i.c(1) bytes >= 20", commands.CheckCounter(1, "i.c", 1, "bytes", ">=", 20)),
+        ("mirroring_add 5 4", commands.MirroringAdd(1, 5, 4)),
+        ("mirroring_add_mc 5 4", commands.MirroringAddGroup(1, 5, 4)),
+        ("mirroring_delete 5", commands.MirroringDelete(1, 5)),
+        ("mirroring_get 5", commands.MirroringGet(1, 5)),
+        ("mc_mgrp_create 1113", commands.MulticastGroupCreate(1, 1113)),
+        ("mc_node_create 400 6 7", commands.MulticastNodeCreate(1, 400, (6, 7))),
+        ("mc_node_update 0 6", commands.MulticastNodeUpdate(1, 0, (6,))),
+        ("mc_node_associate 1113 0", commands.MulticastNodeAssociate(1, 1113, 0)),
+        ("counter_read c 1", commands.CounterRead(1, "c", 1)),
+        ("counter_write c 1 2 3", commands.CounterWrite(1, "c", 1, 2, 3)),
+        ("register_read r 1", commands.RegisterRead(1, "r", 1)),
+        ("register_write r 1 0xff", commands.RegisterWrite(1, "r", 1, 255)),
+        ("register_reset r", commands.RegisterReset(1, "r")),
+        ("meter_get_rates m 1", commands.MeterGetRates(1, "m", 1)),
+        ("meter_set_rates m 1 0.5:10 1:20", commands.MeterSetRates(1, "m", 1, ((0.5, 10), (1.0, 20)))),
+        ("meter_array_set_rates m 1:1 2:2", commands.MeterSetRates(1, "m", None, ((1.0, 1), (2.0, 2)))),
+        ("act_prof_create_member p a(x:1)", commands.MemberCreate(1, "p", ActionText("a", (("x", 1),)))),
+        ("act_prof_create_group p", commands.GroupCreate(1, "p")),
+        ("act_prof_add_member_to_group p 2 1", commands.GroupAddMember(1, "p", 2, 1)),
         (
             "table_indirect_add t 9 f:1 => 0",
-            parse.AddIndirect(1, "t", 9, (KeyValue("f", Number(1)),), 0, group=False),
+            commands.AddIndirect(1, "t", 9, (KeyValue("f", Number(1)),), 0, group=False),
         ),
         (
             "table_indirect_add_with_group t f:1 => 3",
-            parse.AddIndirect(1, "t", None, (KeyValue("f", Number(1)),), 3, group=True),
+            commands.AddIndirect(1, "t", None, (KeyValue("f", Number(1)),), 3, group=True),
         ),
-        ("pvs_add s 0x800", parse.ValueSetAdd(1, "s", 0x800)),
+        ("pvs_add s 0x800", commands.ValueSetAdd(1, "s", 0x800)),
     ],
 )
-def test_commands(text: str, command: parse.Command) -> None:
+def test_commands(text: str, command: commands.Command) -> None:
     assert one(text) == command
 
 

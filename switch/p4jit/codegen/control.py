@@ -21,6 +21,7 @@ _FIND = {
     ir.MatchKind.RANGE: "p4_ternary_find",
 }
 
+_FETCHED = (ir.MatchKind.EXACT, ir.MatchKind.LPM)
 _PREFIX = {ir.Table: "table", ir.Conditional: "condition", ir.DirectCall: "call"}
 
 
@@ -70,15 +71,34 @@ class Control:
     def _goto(node: ir.Node | None, labels: dict[int, str]) -> str:
         return f"goto {labels[id(node)]};" if node is not None else "goto done;"
 
-    def prefetch(self, pipeline: ir.Pipeline) -> None:
-        """Start to fetch the entry that the pipeline's first table may find, if its key is what the parser
-        left: a burst is parsed as a whole, so that the fetches overlap."""
-        t = pipeline.entry
-        if isinstance(t, ir.Table) and t.key and t.kind is ir.MatchKind.EXACT:
-            with self._out.block(""):
+    def fetch(self, pipeline: ir.Pipeline) -> bool:
+        """``fetch`` looks the packet up in the large tables whose keys the parser has left, for the cache's
+        sake: the lookups of a burst do not wait for each other, as those within a packet do. A table that is
+        not reached, or whose key is rewritten before, costs time and nothing else. False: there is none."""
+        candidates = [t for t in pipeline.tables if t.kind in _FETCHED and t.key and self._parsed_key(t)]
+        if not candidates:
+            return False
+        out = self._out
+        with out.block("static void fetch(p4_context *ctx, p4_packet *pkt)"):
+            out.line("phv_t *const phv = pkt->phv;")
+            for t in candidates:
                 layout = self._layout.tables[t.index]
-                self._key(t, layout)
-                self._out.line(f"p4_exact_prefetch(&ctx->tables[{t.index}], key, {layout.key_words});")
+                with out.block(f"if (P4_UNLIKELY(ctx->tables[{t.index}].count >= P4_LARGE_TABLE))"):
+                    self._key(t, layout)
+                    call = f"&ctx->tables[{t.index}], key, {layout.key_words}"
+                    if t.kind is ir.MatchKind.EXACT:
+                        out.line(f"p4_exact_prefetch({call});")
+                    else:
+                        out.line(f"__builtin_prefetch(p4_lpm_find({call}), 1);")
+        out.line()
+        return True
+
+    def _parsed_key(self, t: ir.Table) -> bool:
+        """Is the whole key fields of headers from the wire?"""
+        return all(
+            isinstance(k.value, ir.FieldRef) and k.value.header is not None and not k.value.header.metadata
+            for k in t.key
+        )
 
     def _continue(self, node: ir.Node | None, labels: dict[int, str]) -> None:
         """Go on at a node, the one that follows in the text without a jump."""

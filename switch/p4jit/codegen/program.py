@@ -42,6 +42,7 @@ class _Generator:
         self._phv = Phv(program)
         self._headers = Headers(self._phv, self._out)
         self._calculations = Calculations(self._phv, self._out)
+        self._fetches = False
         self._tools = Tools(program, self._phv, self._headers, self._calculations)
 
     def source(self) -> str:
@@ -93,9 +94,9 @@ class _Generator:
             if any(c.verify for c in self._program.checksums):
                 out.line("const bool hold = checksums_hold(ctx, pkt, phv);")
                 self._set("standard_metadata.checksum_error", "(uint64_t)!hold")
-            control.prefetch(self._program.ingress)
         out.line()
         early = not has_side_effects(self._program.parser)
+        self._fetches = early and control.fetch(self._program.ingress)
         with out.block("static void parse_packet(p4_context *ctx, p4_packet *pkt)"):
             if early:
                 out.line("begin(ctx, pkt);")
@@ -238,6 +239,8 @@ class _Generator:
             ):
                 out.line(f".{member} = {name},")
             out.line(".parse = parse_packet,")
+            if self._fetches:
+                out.line(".fetch = fetch,")
             for function in (
                 "ingress",
                 "reparse",

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from p4jit.frontend import ir
 from p4jit.frontend.errors import ProgramError, quoted
+from p4jit.frontend.tables import MAX_ENTRIES
 
 #: Largest P4Info taken, in bytes.
 MAX_BYTES = 64 << 20
@@ -55,7 +56,7 @@ def load_p4info(data: bytes) -> p4i.P4Info:
 
 def check_p4info(program: ir.Program, info: p4i.P4Info) -> frozenset[int]:
     """Check that what ``info`` describes is in the program, under the same name and of the same shape, and
-    give the program what P4Info may know better: the sizes of value sets.
+    give the program what P4Info may know better: the sizes of value sets, and of tables with initial entries.
 
     Returns the ids of the objects that the program does not have because the compiler found them without
     effect: P4Info is made before it looks. Raises ProgramError that names the object on any other mismatch.
@@ -224,6 +225,9 @@ class _Check:
             self._one_of_the_actions(table, table.const_default_action_id, names)
         self._implementation(table, own)
         self._direct_resources(table, own)
+        # Of a table with entries the JSON gives their number; what more it may hold is only here.
+        if not table.is_const_table:
+            own.max_size = max(own.max_size, min(table.size, MAX_ENTRIES))
 
     def _one_of_the_actions(self, table: p4i.Table, number: int, names: set[str]) -> None:
         name = self.action_names.get(number)

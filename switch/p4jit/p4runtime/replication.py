@@ -10,7 +10,7 @@ from finsy.proto import p4r
 
 from p4jit.p4runtime.bytestrings import PORT_WIDTH, decode_port
 from p4jit.p4runtime.operations import DELETE, INSERT, Operation, Undo
-from p4jit.p4runtime.status import exists, invalid, not_found, out_of_range, unimplemented
+from p4jit.p4runtime.status import exists, invalid, not_found, out_of_range
 from p4jit.p4runtime.wire import ENTITY_REPLICATION, entity
 from p4jit.target.interface import DeviceInterface, Replica
 
@@ -137,18 +137,16 @@ class ReplicationStore:
         seen: set[tuple[int, int]] = set()
         for replica in replicas:
             port = self._port(replica)
-            backups = []
-            pairs = [(port, replica.instance)]
-            for backup in replica.backup_replicas:
-                backups.append(decode_port(backup.port, self._device.cpu_port))
-                pairs.append((backups[-1], backup.instance))
-                if backup.instance != replica.instance:
-                    raise unimplemented("a backup replica must have the instance of the replica it backs up")
-            if replica.instance > _MAX_INSTANCE:
-                raise invalid(f"instance {replica.instance} is above {_MAX_INSTANCE}")
-            if port in backups:
+            backups = [
+                (decode_port(backup.port, self._device.cpu_port), backup.instance)
+                for backup in replica.backup_replicas
+            ]
+            pairs = [(port, replica.instance), *backups]
+            if port in (backup for backup, _ in backups):
                 raise invalid(f"port {port} is its own backup")
             for pair in pairs:
+                if pair[1] > _MAX_INSTANCE:
+                    raise invalid(f"instance {pair[1]} is above {_MAX_INSTANCE}")
                 if pair in seen:
                     raise invalid(f"port {pair[0]}, instance {pair[1]} is there twice")
                 seen.add(pair)

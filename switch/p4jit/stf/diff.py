@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from p4jit.stf.parse import Pattern
+from p4jit.stf.commands import Pattern
 
 _ROW = 32  # nibbles: 16 bytes
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn, Protocol, TypeVar
 
 from p4jit.frontend import ir
-from p4jit.stf.parse import ActionText, KeyValue
+from p4jit.stf.commands import ActionText, KeyValue
 
 
 class StfError(Exception):

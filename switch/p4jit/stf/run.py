@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from p4jit.frontend import ir
-from p4jit.stf import parse, resolve
+from p4jit.stf import commands, resolve
 from p4jit.stf.diff import hex_rows, matches, packet_diff
+from p4jit.stf.parse import parse
 from p4jit.stf.resolve import StfError
 from p4jit.stf.target import DeviceTarget, Target, VirtualDevice
 from p4jit.target.build import CompiledProgram
@@ -85,7 +86,7 @@ class Runner:
         self._program = target.program
         self._tables = [*self._program.ingress.tables, *self._program.egress.tables]
         self._ports: set[int] = set()
-        self._expected: dict[int, list[parse.Expect]] = {}
+        self._expected: dict[int, list[commands.Expect]] = {}
         self._received: dict[int, list[Output]] = {}
         self._since_packet: list[Output] = []
         #: All entries added, for ``remove all``, and those that were given a name.
@@ -101,13 +102,13 @@ class Runner:
         self._value_sets: dict[str, list[int]] = {}
         self.log: list[str] = []
 
-    def run(self, commands: list[parse.Command]) -> Iterator[Outcome]:
+    def run(self, test: list[commands.Command]) -> Iterator[Outcome]:
         """Yields the outcome of each check as it is made; those of ``expect`` come last, by port."""
-        for command in commands:
-            if isinstance(command, parse.Packet | parse.Expect) and command.port not in self._ports:
+        for command in test:
+            if isinstance(command, commands.Packet | commands.Expect) and command.port not in self._ports:
                 self._ports.add(command.port)
                 self._target.port_add(command.port)
-        for command in commands:
+        for command in test:
             try:
                 outcome = self._execute(command)
             except DeviceError as error:
@@ -146,7 +147,7 @@ class Runner:
             text = f"unexpected packet {i} on port {port}, {len(output.data)} bytes\n{hex_rows(output.data)}"
             yield Outcome(None, False, text)
 
-    def _no_packet(self, command: parse.NoPacket) -> Outcome:
+    def _no_packet(self, command: commands.NoPacket) -> Outcome:
         self._collect()
         seen = self._since_packet
         if not seen:
@@ -156,42 +157,42 @@ class Runner:
 
     # -- commands
 
-    def _execute(self, command: parse.Command) -> Outcome | None:
+    def _execute(self, command: commands.Command) -> Outcome | None:
         target = self._target
         match command:
-            case parse.Packet(port=port, data=data):
+            case commands.Packet(port=port, data=data):
                 self._collect()
                 self._since_packet = []
                 target.send(port, data)
-            case parse.Expect(port=port):
+            case commands.Expect(port=port):
                 self._expected.setdefault(port, []).append(command)
-            case parse.NoPacket():
+            case commands.NoPacket():
                 return self._no_packet(command)
-            case parse.Wait():
+            case commands.Wait():
                 target.wait(WAIT_NS)
-            case parse.Add():
+            case commands.Add():
                 self._add(command)
-            case parse.AddIndirect():
+            case commands.AddIndirect():
                 self._add_indirect(command)
-            case parse.SetDefault(line=line, table=name):
+            case commands.SetDefault(line=line, table=name):
                 table = resolve.find(self._tables, name, "table", line)
                 target.set_default(table, self._call(table.actions, command.action, line))
-            case parse.RemoveAll():
+            case commands.RemoveAll():
                 for table, handle in self._entries:
                     target.delete(table, handle)
                 self._entries.clear()
                 self._named.clear()
-            case parse.CheckCounter():
+            case commands.CheckCounter():
                 return self._check_counter(command)
-            case parse.CounterRead() | parse.CounterWrite():
+            case commands.CounterRead() | commands.CounterWrite():
                 self._counter(command)
-            case parse.RegisterRead() | parse.RegisterWrite() | parse.RegisterReset():
+            case commands.RegisterRead() | commands.RegisterWrite() | commands.RegisterReset():
                 self._register(command)
-            case parse.MeterGetRates() | parse.MeterSetRates():
+            case commands.MeterGetRates() | commands.MeterSetRates():
                 self._meter(command)
-            case parse.MemberCreate() | parse.GroupCreate() | parse.GroupAddMember():
+            case commands.MemberCreate() | commands.GroupCreate() | commands.GroupAddMember():
                 self._action_profile(command)
-            case parse.ValueSetAdd(line=line, value_set=name, value=value):
+            case commands.ValueSetAdd(line=line, value_set=name, value=value):
                 value_set = resolve.find(self._program.value_sets, name, "value set", line)
                 if value >> value_set.width:
                     raise StfError(line, f"{value:#x} does not fit {value_set.width} bits")
@@ -202,11 +203,11 @@ class Runner:
                 self._replication(command)
         return None
 
-    def _call(self, actions: list[ir.Action], text: parse.ActionText, line: int) -> ir.ActionCall:
+    def _call(self, actions: list[ir.Action], text: commands.ActionText, line: int) -> ir.ActionCall:
         action = resolve.find(actions, text.name, "action", line)
         return ir.ActionCall(action, resolve.arguments(action, text, line))
 
-    def _key(self, command: parse.Add | parse.AddIndirect) -> tuple[ir.Table, list[ir.MatchValue], int]:
+    def _key(self, command: commands.Add | commands.AddIndirect) -> tuple[ir.Table, list[ir.MatchValue], int]:
         table = resolve.find(self._tables, command.table, "table", command.line)
         match = resolve.match_values(table, command.match, command.line)
         if table.kind not in (ir.MatchKind.TERNARY, ir.MatchKind.RANGE):
@@ -216,7 +217,7 @@ class Runner:
             raise StfError(command.line, f"entries of table {table.name}, which is {kind}, need a priority")
         return table, match, command.priority
 
-    def _add(self, command: parse.Add) -> None:
+    def _add(self, command: commands.Add) -> None:
         table, match, priority = self._key(command)
         call = self._call(table.actions, command.action, command.line)
         if table.profile is None:
@@ -226,7 +227,7 @@ class Runner:
             handle = self._target.insert_indirect(table, match, priority, member, group=False)
         self._remember(table, handle, command.handle)
 
-    def _add_indirect(self, command: parse.AddIndirect) -> None:
+    def _add_indirect(self, command: commands.AddIndirect) -> None:
         table, match, priority = self._key(command)
         if table.profile is None:
             raise StfError(command.line, f"table {table.name} has no action profile")
@@ -244,18 +245,20 @@ class Runner:
         if name is not None:
             self._named[name] = (table, handle)
 
-    def _action_profile(self, command: parse.MemberCreate | parse.GroupCreate | parse.GroupAddMember) -> None:
+    def _action_profile(
+        self, command: commands.MemberCreate | commands.GroupCreate | commands.GroupAddMember
+    ) -> None:
         line = command.line
         profile = resolve.find(self._program.profiles, command.profile, "action profile", line)
         members = self._members.setdefault(profile.name, [])
         groups = self._groups.setdefault(profile.name, [])
         match command:
-            case parse.MemberCreate(action=text):
+            case commands.MemberCreate(action=text):
                 actions = {a.name: a for t in self._tables if t.profile is profile for a in t.actions}
                 members.append(self._target.member_add(profile, self._call([*actions.values()], text, line)))
-            case parse.GroupCreate():
+            case commands.GroupCreate():
                 groups.append((self._target.group_add(profile), []))
-            case parse.GroupAddMember(member=member, group=group):
+            case commands.GroupAddMember(member=member, group=group):
                 handle, of_group = _numbered(groups, group, f"group of {profile.name}", line)
                 of_group.append(_numbered(members, member, f"member of {profile.name}", line))
                 self._target.group_set(profile, handle, of_group)
@@ -268,7 +271,7 @@ class Runner:
 
     # -- externs
 
-    def _check_counter(self, command: parse.CheckCounter) -> Outcome:
+    def _check_counter(self, command: commands.CheckCounter) -> Outcome:
         self._collect()
         line, where = command.line, f"{command.counter}({command.index})"
         if isinstance(command.index, str):
@@ -286,35 +289,37 @@ class Runner:
         text = f"{where} {command.unit} {command.relation} {command.value}"
         return Outcome(line, passed, text if passed else f"{text}: it is {seen}")
 
-    def _counter(self, command: parse.CounterRead | parse.CounterWrite) -> None:
+    def _counter(self, command: commands.CounterRead | commands.CounterWrite) -> None:
         counter = resolve.find(self._program.counters, command.counter, "counter", command.line)
-        if isinstance(command, parse.CounterWrite):
+        if isinstance(command, commands.CounterWrite):
             value = CounterValue(command.packets, command.bytes)
             self._target.counter_write(counter, command.index, value)
         else:
             value = self._target.counter_read(counter, command.index)
             self.log.append(f"{counter.name}[{command.index}]: {value.packets} packets, {value.bytes} bytes")
 
-    def _register(self, command: parse.RegisterRead | parse.RegisterWrite | parse.RegisterReset) -> None:
+    def _register(
+        self, command: commands.RegisterRead | commands.RegisterWrite | commands.RegisterReset
+    ) -> None:
         register = resolve.find(self._program.registers, command.register, "register", command.line)
         match command:
-            case parse.RegisterWrite(index=index, value=value):
+            case commands.RegisterWrite(index=index, value=value):
                 if value >> register.width:
                     raise StfError(command.line, f"{value:#x} does not fit {register.width} bits")
                 self._target.register_write(register, index, value)
-            case parse.RegisterReset():
+            case commands.RegisterReset():
                 for index in range(register.size):
                     self._target.register_write(register, index, 0)
-            case parse.RegisterRead(index=index):
+            case commands.RegisterRead(index=index):
                 self.log.append(f"{register.name}[{index}]: {self._target.register_read(register, index)}")
 
-    def _meter(self, command: parse.MeterGetRates | parse.MeterSetRates) -> None:
+    def _meter(self, command: commands.MeterGetRates | commands.MeterSetRates) -> None:
         meter = resolve.find(self._program.meters, command.meter, "meter", command.line)
         index = command.index
         if (meter.table is not None) is not isinstance(index, str):
             wanted = "an entry's $handle" if meter.table is not None else "a cell"
             raise StfError(command.line, f"meter {meter.name} takes {wanted} as its index")
-        if isinstance(command, parse.MeterGetRates):
+        if isinstance(command, commands.MeterGetRates):
             if isinstance(index, str):
                 shown = self._target.entry_meter(*self._entry(index, command.line))
             else:
@@ -332,35 +337,35 @@ class Runner:
 
     # -- packet replication
 
-    def _replication(self, command: parse.Command) -> None:
+    def _replication(self, command: commands.Command) -> None:
         line = command.line
         match command:
-            case parse.MirroringAdd(session=session, port=port):
+            case commands.MirroringAdd(session=session, port=port):
                 self._target.mirror(session, [Replica(port)])
                 self._group_sessions.pop(session, None)
                 self._sessions[session] = f"port {port}"
-            case parse.MirroringAddGroup(session=session, group=group):
+            case commands.MirroringAddGroup(session=session, group=group):
                 self._group_sessions[session] = group
                 self._sessions[session] = f"multicast group {group}"
                 self._target.mirror(session, self._replicas(group))
-            case parse.MirroringDelete(session=session):
+            case commands.MirroringDelete(session=session):
                 self._target.mirror_delete(session)
                 self._group_sessions.pop(session, None)
                 self._sessions.pop(session, None)
-            case parse.MirroringGet(session=session):
+            case commands.MirroringGet(session=session):
                 self.log.append(f"session {session}: {self._sessions.get(session, 'not set')}")
-            case parse.MulticastGroupCreate(group=group):
+            case commands.MulticastGroupCreate(group=group):
                 if group in self._multicast:
                     raise StfError(line, f"multicast group {group} exists already")
                 self._multicast[group] = []
                 self._target.multicast(group, [])
-            case parse.MulticastNodeCreate(rid=rid, ports=ports):
+            case commands.MulticastNodeCreate(rid=rid, ports=ports):
                 self._nodes.append((rid, ports))
-            case parse.MulticastNodeUpdate(node=node, ports=ports):
+            case commands.MulticastNodeUpdate(node=node, ports=ports):
                 rid, _ = _numbered(self._nodes, node, "multicast node", line)
                 self._nodes[node] = (rid, ports)
                 self._replicate([g for g, nodes in self._multicast.items() if node in nodes])
-            case parse.MulticastNodeAssociate(group=group, node=node):
+            case commands.MulticastNodeAssociate(group=group, node=node):
                 _numbered(self._nodes, node, "multicast node", line)
                 if group not in self._multicast:
                     raise StfError(line, f"no multicast group {group}")
@@ -384,10 +389,10 @@ class Runner:
 
 def run_on(target: Target, text: str) -> StfResult:
     """Run the text of an STF test against a fresh target. Raises StfSyntaxError and StfError."""
-    commands = parse.parse(text)
+    test = parse(text)
     runner = Runner(target)
     result = StfResult()
-    result.outcomes.extend(runner.run(commands))
+    result.outcomes.extend(runner.run(test))
     result.log = runner.log
     return result
 

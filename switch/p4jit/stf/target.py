@@ -21,11 +21,6 @@ from p4jit.target.interface import (
     PortSpec,
     Replica,
 )
-from p4jit.target.startup import device_priority
-
-#: bmv2 prefers the smaller number where STF prefers the greater: p4c's runner turns one into the other by
-#: taking it from this. Entries that the program itself brings are counted on bmv2's side.
-PRIORITY_BASE = 10_000
 
 
 class Target(Protocol):
@@ -113,15 +108,13 @@ class DeviceTarget:
     def _insert(
         self, table: ir.Table, match: Sequence[ir.MatchValue], priority: int, action: int, data: bytes
     ) -> int:
-        if priority > PRIORITY_BASE:
-            raise DeviceError(f"priorities go up to {PRIORITY_BASE}, not {priority}")
         encoded = self._layout.tables[table.index].encode(match)
         return self._device.table_insert(
             table.index,
             encoded.key,
             encoded.mask,
             encoded.prefix_length,
-            device_priority(PRIORITY_BASE - priority),
+            priority,
             action,
             data,
         )

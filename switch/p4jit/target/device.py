@@ -585,7 +585,9 @@ def _native_members(members: Sequence[GroupMember]) -> c.Array[native.GroupMembe
 def _native_replicas(replicas: Sequence[Replica]) -> c.Array[native.Replica]:
     out = (native.Replica * max(len(replicas), 1))()
     for i, r in enumerate(replicas):
-        backups = (native.Copy * max(len(r.backups), 1))(*(native.Copy(p, r.instance) for p in r.backups))
+        backups = (native.Copy * max(len(r.backups), 1))(
+            *(native.Copy(port, instance) for port, instance in r.backups)
+        )
         out[i] = native.Replica(native.Copy(r.port, r.instance), len(r.backups), backups)
     return out
 

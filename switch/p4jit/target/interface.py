@@ -4,7 +4,8 @@
 Tables, actions and externs are named by their index in the program's intermediate form. Keys, masks and
 action data are bytes laid out by `p4jit.codegen.layout`, which encodes and decodes them; times are
 nanoseconds on the device's clock. Every method is safe to call from any thread and takes effect between two
-packets; inside ``with device.frozen():`` no packet is processed, so that several calls take effect together.
+packets; inside ``with device.frozen():``, which nests, no packet is processed, so that several calls take effect
+together.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ class GroupMember:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
+    """One copy. ``backups`` are (port, instance), in order of preference, for while its port is down."""
+
     port: int
     instance: int = 0
-    backups: tuple[int, ...] = ()
+    backups: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class PortSpec:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
+    #: "id" of the learn list in the JSON.
     list: int
     #: Each element's fields, big-endian in whole bytes, one after the other.
     data: bytes
@@ -197,7 +201,8 @@ class DeviceInterface(Protocol):
     def cpu_port(self) -> int | None: ...
 
     def load(self, program: CompiledProgram) -> None:
-        """Run this program from the next packet on, with its initial state. Ports stay."""
+        """Run this program from the next packet on, with its initial state. Ports stay. The entries a table
+        has in the program get the handles 0, 1, … in their order."""
 
     def frozen(self) -> AbstractContextManager[None]: ...
 

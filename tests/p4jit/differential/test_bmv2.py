@@ -19,7 +19,7 @@ from google.protobuf import text_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from p4jit.frontend import ir
-from p4jit.stf import parse
+from p4jit.stf import commands, parse
 from p4jit.stf.run import Runner, run_on
 from p4jit.stf.target import DeviceTarget, Target
 from p4jit.target.build import CompiledProgram, compile_program
@@ -30,7 +30,7 @@ from tests.p4jit.differential.bmv2 import Bmv2, Bmv2Target, available, files
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 PORTS = range(8)
-EXAMPLES = int(os.environ.get("P4JIT_DIFFERENTIAL_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("P4JIT_DIFFERENTIAL_EXAMPLES", "12"))
 #: Programs whose output depends on time or chance, or that reach what bmv2's P4Runtime does not offer.
 NOT_COMPARED = {
     "fixed_priority": "written for p4jit's refusal",
@@ -72,28 +72,28 @@ class Case:
     compiled: CompiledProgram
     config: bytes
     p4info: str
-    control: list[parse.Command]
+    control: list[commands.Command]
     frames: list[bytes]
 
 
 def case(name: str) -> Case:
     path = PROGRAMS / f"{name}.stf"
     config, p4info = files(path)
-    commands = parse.parse(path.read_text())
+    test = parse.parse(path.read_text())
     skipped = (
-        parse.Packet
-        | parse.Expect
-        | parse.NoPacket
-        | parse.CheckCounter
-        | parse.RemoveAll
-        | parse.MirroringDelete
+        commands.Packet
+        | commands.Expect
+        | commands.NoPacket
+        | commands.CheckCounter
+        | commands.RemoveAll
+        | commands.MirroringDelete
     )
     return Case(
         compile_program(config, name),
         config,
         p4info,
-        [command for command in commands if not isinstance(command, skipped)],
-        [command.data for command in commands if isinstance(command, parse.Packet)],
+        [command for command in test if not isinstance(command, skipped)],
+        [command.data for command in test if isinstance(command, commands.Packet)],
     )
 
 
