@@ -189,7 +189,6 @@ def test_a_mirror_follows_its_multicast_group() -> None:
             "add t a:1 NoAction()",
             "line 1: entries of table ingress.t, which is ternary, need",
         ),
-        ("match_ternary", "add t 10001 a:0x1 NoAction()", "line 1: refused: priorities go up to 10000"),
         ("match_lpm", "add route address:1/33 NoAction()", "line 1: key field 'hdr.ip4.address' has 32 bits"),
         ("match_range", "add t 1 port:5..4 NoAction()", "line 1: key field 'hdr.key.port': 5..4 is empty"),
         ("match_optional", "add t 1 a:1 NoAction()\nadd t 1 a:1 NoAction()", "line 2: refused: "),

@@ -82,6 +82,7 @@ def _device(config: DeviceConfig, stack: ExitStack) -> Device:
         clamp_priority=config.clamp_priority,
     )
     stack.callback(device.close)
+    _log.info("device %d: its time 0 is %d ns after the Unix epoch", config.id, device.epoch)
     return device
 
 

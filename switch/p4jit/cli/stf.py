@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     from p4jit.stf.parse import StfSyntaxError
     from p4jit.stf.resolve import StfError
     from p4jit.stf.run import run_stf
+    from p4jit.target.compiler import BuildError
     from p4jit.target.device import Device
 
     program = compile_file(args.program)
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         result = run_stf(lambda: Device(clock="virtual"), program, text)
     except (StfSyntaxError, StfError) as error:
         raise CommandError(f"{args.test}: {error}") from None
+    except BuildError as error:
+        raise CommandError(str(error)) from None
     if args.json:
         checks = [
             {"line": outcome.line, "passed": outcome.passed, "text": outcome.text}

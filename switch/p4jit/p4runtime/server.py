@@ -2,7 +2,10 @@
 """A gRPC server that lets controllers program devices over P4Runtime.
 
 ```python
-server = P4RuntimeServer([device], compile_program, "127.0.0.1:9559")
+def compile_pushed(json: bytes, p4info: p4i.P4Info) -> CompiledProgram:
+    return compile_program(json, "pushed", p4info)
+
+server = P4RuntimeServer([device], compile_pushed, "127.0.0.1:9559")
 with server:
     server.wait()
 ```

@@ -4,8 +4,8 @@
 Tables, actions and externs are named by their index in the program's intermediate form. Keys, masks and
 action data are bytes laid out by `p4jit.codegen.layout`, which encodes and decodes them; times are
 nanoseconds on the device's clock. Every method is safe to call from any thread and takes effect between two
-packets; inside ``with device.frozen():``, which nests, no packet is processed, so that several calls take effect
-together.
+packets; inside ``with device.frozen():``, which nests, no packet is processed, so that several calls take
+effect together.
 """
 
 from __future__ import annotations

@@ -18,6 +18,9 @@ from p4jit.target.interface import DeviceError, LinkSpec, Output, PortSpec, Queu
 #: (low, high) for range.
 Match = int | tuple[int, int]
 
+#: Events after which `Switch.drain` takes it that they do not end.
+_MAX_EVENTS = 1_000_000
+
 _T = TypeVar("_T")
 
 
@@ -81,11 +84,15 @@ class Switch:
         return self.device.take_outputs()
 
     def drain(self) -> list[Output]:
-        """Let time pass until nothing is under way; the frames that leave."""
+        """Let time pass until nothing is under way; the frames that leave. Raises DeviceError for a program
+        that keeps itself busy (an egress that clones its own clones, say)."""
         outputs = self.device.take_outputs()
-        while (time := self.device.next_event()) is not None:
+        for _ in range(_MAX_EVENTS):
+            time = self.device.next_event()
+            if time is None:
+                return outputs
             outputs += self.run_until(time)
-        return outputs
+        raise DeviceError(f"packets are still under way after {_MAX_EVENTS:,} events, at {self.now} ns")
 
     def configure(
         self, port: int, *, link: LinkSpec | None = None, queues: list[QueueSpec] | None = None

@@ -279,7 +279,7 @@ def test_multicast_groups(client: Client, device: FakeDevice) -> None:
         multicast(2),
     ]
     client.write([update("INSERT", packet_replication_engine_entry=e) for e in entries])
-    assert device.multicast[1] == (Replica(5, 1), Replica(12, 2, (13, 14)))
+    assert device.multicast[1] == (Replica(5, 1), Replica(12, 2, ((13, 2), (14, 2))))
     assert client.read(packet_replication_engine_entry=multicast(0)) == entries
     assert client.read(packet_replication_engine_entry=multicast(2)) == [entries[1]]
     assert client.read(packet_replication_engine_entry=multicast(3)) == []
@@ -303,11 +303,18 @@ def test_clone_sessions(client: Client, device: FakeDevice) -> None:
     assert device.clones == {}
 
 
+def test_a_backup_may_have_an_instance_of_its_own(client: Client, device: FakeDevice) -> None:
+    copy = replica(b"\1", 1, b"\2")
+    copy.backup_replicas[0].instance = 7
+    client.insert(packet_replication_engine_entry=multicast(1, copy))
+    assert device.multicast[1] == (Replica(1, 1, ((2, 7),)),)
+
+
 def test_replication_refusals(client: Client) -> None:
     client.insert(packet_replication_engine_entry=multicast(1))
     client.insert(packet_replication_engine_entry=clone(1))
-    other_instance = replica(b"\1", 1, b"\2")
-    other_instance.backup_replicas[0].instance = 2
+    beyond_instance = replica(b"\1", 1, b"\2")
+    beyond_instance.backup_replicas[0].instance = 1 << 16
     invalid = StatusCode.INVALID_ARGUMENT
     cases = [
         ("INSERT", multicast(1), StatusCode.ALREADY_EXISTS),
@@ -321,7 +328,7 @@ def test_replication_refusals(client: Client) -> None:
         ("INSERT", multicast(2, replica(b"\1", 1), replica(b"\1", 1)), invalid),
         ("INSERT", multicast(2, replica(b"\1", 1, b"\1")), invalid),
         ("INSERT", multicast(2, replica(b"\1", 1, b"\2"), replica(b"\2", 1)), invalid),
-        ("INSERT", multicast(2, other_instance), StatusCode.UNIMPLEMENTED),
+        ("INSERT", multicast(2, beyond_instance), invalid),
         ("MODIFY", multicast(2), StatusCode.NOT_FOUND),
         ("DELETE", multicast(2), StatusCode.NOT_FOUND),
         ("INSERT", clone(1), StatusCode.ALREADY_EXISTS),
