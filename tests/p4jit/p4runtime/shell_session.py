@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session of p4runtime-shell, run in its own environment by test_shell: arguments PORT P4INFO JSON.
+"""A session of p4runtime-shell, run in its own environment by test_shell: arguments PORT P4INFO JSON EGRESS,
+the last being a port whose packets come back.
 
 Every assertion is about what the shell shows its user. Prints "done" at the end.
 """
@@ -11,7 +12,7 @@ import traceback
 import p4runtime_sh.shell as sh
 from p4runtime_sh.p4runtime import P4RuntimeWriteException
 
-port, p4info, json = sys.argv[1:]
+port, p4info, json, egress = sys.argv[1:]
 sh.setup(
     device_id=1,
     grpc_addr=f"localhost:{port}",
@@ -100,13 +101,13 @@ def main() -> None:
     session.insert()
     session.delete()
 
-    # Packets. The test's device answers a packet-out with a packet-in.
+    # Packets. What goes out by EGRESS comes back as a packet-in from it.
     packet_in = sh.PacketIn()
-    packet_out = sh.PacketOut(b"hello", egress_port="3", pad="0")
+    packet_out = sh.PacketOut(b"hello", egress_port=egress, pad="0")
     packet_out.send()
     received = list(packet_in.sniff(timeout=2))
     assert [m.packet.payload for m in received] == [b"hello"]
-    assert received[0].packet.metadata[0].value == b"\x03"
+    assert int.from_bytes(received[0].packet.metadata[0].value, "big") == int(egress)
 
 
 try:

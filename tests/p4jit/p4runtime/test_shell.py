@@ -13,7 +13,8 @@ import pytest
 from p4jit.p4runtime import P4RuntimeServer
 from p4jit.target.interface import PacketIn
 
-from tests.p4jit.p4runtime.fake_device import FakeDevice
+from tests.p4jit.p4runtime.fake_device import CPU_PORT, FakeDevice, fake_compile
+from tests.p4jit.p4runtime.real_device import compile_pushed, new_device
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE.parent / "programs"
@@ -45,20 +46,32 @@ class EchoDevice(FakeDevice):
         self.events.put(PacketIn(bytes((0x01, 0x80)) + data[2:]))
 
 
-@pytest.fixture
-def device() -> FakeDevice:
-    return EchoDevice()
+@pytest.mark.timeout(300)
+def test_p4runtime_shell(shell_python: Path) -> None:
+    device = EchoDevice()
+    with P4RuntimeServer([device], fake_compile, "localhost:0") as server:
+        run_session(shell_python, server, egress=3)
+    assert device.injected == [(CPU_PORT, b"\x01\x80hello")]
 
 
 @pytest.mark.timeout(300)
-def test_p4runtime_shell(shell_python: Path, server: P4RuntimeServer, device: FakeDevice) -> None:
+def test_p4runtime_shell_on_the_device_itself(shell_python: Path) -> None:
+    device = new_device(1)
+    try:
+        with P4RuntimeServer([device], compile_pushed, "localhost:0") as server:
+            # What the program sends to the CPU port is a packet-in.
+            run_session(shell_python, server, egress=CPU_PORT)
+    finally:
+        device.close()
+
+
+def run_session(python: Path, server: P4RuntimeServer, egress: int) -> None:
     files = [str(PROGRAMS / name) for name in ("everything.p4info.txtpb", "everything.json")]
     session = subprocess.run(
-        [str(shell_python), str(HERE / "shell_session.py"), str(server.port), *files],
+        [str(python), str(HERE / "shell_session.py"), str(server.port), *files, str(egress)],
         capture_output=True,
         text=True,
         timeout=60,
         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )
     assert session.stdout.endswith("done\n"), session.stdout + session.stderr
-    assert device.injected == [(510, b"\x01\x80hello")]
