@@ -16,9 +16,12 @@ from p4jit.codegen.phv import Phv, scalar_type
 from p4jit.codegen.statements import Actions, Tools
 from p4jit.codegen.writer import Writer
 from p4jit.frontend import ir
+from p4jit.frontend.errors import ProgramError
 
 _INCLUDES = ("program.h",)
 _US = 1000  # ns
+#: Bytes of a digest's fields: the room that runtime/passes.c has for them.
+_MAX_DIGEST = 65_536
 
 _KINDS = {
     ir.MatchKind.EXACT: "P4_EXACT",
@@ -181,6 +184,11 @@ class _Generator:
             out.line("const phv_t *const phv = state;")
             with out.block("switch (list)"):
                 for learn in self._program.learn_lists:
+                    size = sum(-(-width // 8) for width in learn.widths)
+                    if size > _MAX_DIGEST:
+                        raise ProgramError(
+                            "$.learn_lists", f"a digest of {size} bytes; {_MAX_DIGEST} is the most"
+                        )
                     out.line(f"case {learn.id}:")
                     with out.block(""):
                         out.line("p4_bits b = {bytes, 0, room};")

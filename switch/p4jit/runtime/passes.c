@@ -8,6 +8,7 @@
 #include "device.h"
 
 #define INPUT_LIMIT 1024u         /* waiting resubmitted and recirculated packets, as in simple_switch */
+#define DIGEST_BYTES 65536u       /* as much as a program may ask for */
 #define IDLE_BATCH 256u           /* idle entries reported at a time */
 
 uint64_t p4_device_time(p4_device *d) {
@@ -137,7 +138,7 @@ static void clone_ingress(p4_device *d, p4_packet *pkt) {
 }
 
 static void learn(p4_device *d, const p4_packet *pkt) {
-  uint8_t bytes[2048];
+  uint8_t bytes[DIGEST_BYTES];
   uint32_t length = d->program->digest(pkt->digest, pkt->phv, bytes, sizeof bytes);
   p4_events_put(d->events, P4_EVENT_DIGEST, pkt->digest, 0, d->now, bytes, length);
 }

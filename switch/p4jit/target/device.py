@@ -188,7 +188,7 @@ class Device:
     ) -> int:
         handle = c.c_uint32()
         status = self._lib.p4_control_insert(
-            self._handle,
+            self._device(),
             table,
             key,
             mask,
@@ -536,6 +536,7 @@ class Device:
 
     def poll_events(self, timeout: float) -> list[Event]:
         """Wait up to ``timeout`` seconds for events; [] when none came. For one consumer."""
+        self._device()
         wait = max(int(timeout * 1e9), 0)
         got = self._lib.p4_events_read(self._events, self._event_buffer, len(self._event_buffer), wait)
         if got < 0:
@@ -547,10 +548,12 @@ class Device:
 
     def events_lost(self) -> int:
         """Events dropped because nobody read them."""
+        self._device()
         return int(self._lib.p4_events_lost(self._events))
 
     def wake_events(self) -> None:
         """End a `poll_events` that waits."""
+        self._device()
         self._lib.p4_events_wake(self._events)
 
 

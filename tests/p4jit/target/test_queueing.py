@@ -190,6 +190,25 @@ def test_a_run_is_reproduced_by_its_seed() -> None:
     assert 100 < len(first) < 180
 
 
+def test_a_closed_device_refuses_and_does_not_crash() -> None:
+    device = Device(clock="virtual")
+    device.load(program("queueing"))
+    device.close()
+    device.close()
+    for use in (
+        lambda: device.table_insert(0, bytes(8), None, 0, 0, 0, b""),
+        lambda: device.poll_events(0),
+        lambda: device.inject(0, frame(0)),
+        device.take_outputs,
+        device.events_lost,
+        device.wake_events,
+        device.start,
+        device.stop,
+    ):
+        with pytest.raises(DeviceError, match="is closed"):
+            use()
+
+
 # ---- deviations from simple_switch -------------------------------------------------------------------
 
 
