@@ -36,8 +36,6 @@ class CType:
 
 
 U64 = CType(64, signed=False)
-I64 = CType(64, signed=True)
-U128 = CType(128, signed=False)
 
 
 def unsigned(bits: int) -> CType:

@@ -30,7 +30,6 @@ P4_API void p4_device_unlock(p4_device *);
 P4_API uint64_t p4_device_now(p4_device *);
 P4_API uint64_t p4_device_epoch(p4_device *);
 P4_API void p4_device_drops(p4_device *, p4_drops *);
-P4_API uint32_t p4_device_drop_port(p4_device *);
 
 /* ---- tables ------------------------------------------------------------------------------------------- */
 

@@ -185,8 +185,6 @@ void p4_device_drops(p4_device *d, p4_drops *out) {
   p4_device_unlock(d);
 }
 
-uint32_t p4_device_drop_port(p4_device *d) { return d->config.drop_port; }
-
 p4_events *p4_device_events(p4_device *d) { return d->events; }
 
 void p4_log(p4_context *c, uint32_t message, uint32_t count, const uint64_t *values, uint32_t signs) {
