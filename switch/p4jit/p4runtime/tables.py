@@ -136,25 +136,34 @@ class TableStore:
             )
         return encoded
 
+    def mask_of(self, matches: Iterable[p4r.FieldMatch]) -> int | None:
+        """The mask of a key with only these fields; None for a table without one. Raises P4Error."""
+        mask = self._keys.decode([p4r.FieldMatch.FromString(m.SerializeToString()) for m in matches])[1]
+        return None if mask is None else int.from_bytes(mask, "little")
+
     def _entry_key(self, key: EncodedKey, priority: int) -> EntryKey:
         return key[0] if self._single else (*key, priority)
 
     # ---- applying --------------------------------------------------------------------------------------
-    # The first three are for updates without direct resources, timeout or priority: see `templates`.
+    # The first three are for updates without direct resources or timeout: see `templates`.
 
-    def insert_plain(self, key: EncodedKey, action: EncodedAction, wire: bytes, undo: Undo) -> None:
-        entry_key: EntryKey = key[0] if self._single else (*key, 0)
+    def insert_plain(
+        self, key: EncodedKey, priority: int, action: EncodedAction, wire: bytes, undo: Undo
+    ) -> None:
+        entry_key: EntryKey = key[0] if self._single else (*key, priority)
         if entry_key in self._entries:
             raise exists(f"table {self.schema.name} already has this entry")
-        handle = self._device.table_insert(self.schema.index, *key, 0, *action)
+        handle = self._device.table_insert(self.schema.index, *key, priority, *action)
         self._entries[entry_key] = (handle, wire)
         if self.schema.idle_timeout:
             self._by_handle[handle] = entry_key
         if undo is not None:
             undo.append(partial(self._delete, entry_key, key, None))
 
-    def modify_plain(self, key: EncodedKey, action: EncodedAction, wire: bytes, undo: Undo) -> None:
-        entry_key: EntryKey = key[0] if self._single else (*key, 0)
+    def modify_plain(
+        self, key: EncodedKey, priority: int, action: EncodedAction, wire: bytes, undo: Undo
+    ) -> None:
+        entry_key: EntryKey = key[0] if self._single else (*key, priority)
         if undo is not None or self.schema.meter is not None:
             self._modify(entry_key, action, 0, None, None, p4r.TableEntry.FromString(wire), undo)
             return
@@ -164,8 +173,8 @@ class TableStore:
         self._device.table_modify(self.schema.index, old[0], *action)
         self._entries[entry_key] = (old[0], wire)
 
-    def delete_plain(self, key: EncodedKey, undo: Undo) -> None:
-        self._delete(key[0] if self._single else (*key, 0), key, undo)
+    def delete_plain(self, key: EncodedKey, priority: int, undo: Undo) -> None:
+        self._delete(key[0] if self._single else (*key, priority), key, undo)
 
     def _acquire(self, binding: Any) -> Bound:
         action, data = binding

@@ -63,7 +63,39 @@ def updates_of(names: Names) -> st.SearchStrategy[p4r.Update]:
             number &= ~((1 << (width - length)) - 1)
         return number.to_bytes(max(len(value), 1), "big"), length
 
+    def filtered(
+        src: bytes,
+        mask: bytes,
+        clean: bool,
+        dst: bytes,
+        proto: bytes | None,
+        priority: int,
+        action: p4r.Action,
+    ) -> p4r.TableEntry:
+        if clean:
+            inside = int.from_bytes(src, "big") & int.from_bytes(mask, "big")
+            src = inside.to_bytes((inside.bit_length() + 7) // 8 or 1, "big")
+        match: dict[str, Any] = {"src": (src, mask), "nibble": 3, "dst": (10 << 24, 8)}
+        if dst:
+            match["dst"] = masked(dst, 32, 24, True)
+        if proto is not None:
+            match["proto"] = proto
+        return names.entry("filters", match, action, priority=priority)
+
+    priority = st.one_of(
+        st.integers(0, 300),
+        st.integers(1 << 13, 1 << 15),
+        st.integers((1 << 28) - 2, (1 << 31) - 1),
+        st.sampled_from([-1, -(1 << 31)]),
+    )
+    clean = st.sampled_from([True, True, True, False])
+    four_bytes = st.integers(1 << 24, (1 << 32) - 1).map(lambda n: n.to_bytes(4, "big"))
+    filter_values = (raw(32), raw(32), clean, raw(32), st.none() | raw(8))
+    alike = (four_bytes, four_bytes, clean, st.just(b""), st.just(b"\x06"))
     entries = st.one_of(
+        st.builds(filtered, *filter_values, priority, forward | rewrite),
+        # Often of one length, or no template would be of use.
+        st.builds(filtered, *alike, st.integers(0, 127), st.builds(names.action, st.just("forward"), raw(7))),
         st.builds(lambda d, a: names.entry("l2", {"dst": d}, a), raw(48), forward | rewrite),
         st.builds(
             lambda s, n, v, a: names.entry("pairs", {"src": s, "nibble": n, "valid": v}, a),
@@ -104,12 +136,12 @@ def updates_of(names: Names) -> st.SearchStrategy[p4r.Update]:
 
 def test_templates_change_nothing(schema: Schema, names: Names) -> None:
     short, device = fresh(schema, careful=False)
-    hits = 0
+    hits = masked_hits = 0
 
-    @settings(max_examples=200)
+    @settings(max_examples=400)
     @given(st.lists(updates_of(names), min_size=1, max_size=30), st.sampled_from([0, 1]))
     def check(updates: list[p4r.Update], atomicity: int) -> None:
-        nonlocal hits
+        nonlocal hits, masked_hits
         careful, other = fresh(schema, careful=True)
         # The same templates serve every example: what one has taught must hold for the next.
         device.load(schema.program)
@@ -120,7 +152,9 @@ def test_templates_change_nothing(schema: Schema, names: Names) -> None:
         for template in (t for alike in learned._by_length.values() for t in alike):
             template.store = short.tables[template.store.schema.id]
         wires = [u.SerializeToString() for u in updates]
-        hits += sum(learned.find(int.from_bytes(w, "big"), len(w)) is not None for w in wires)
+        found = [t for w in wires if (t := learned.find(int.from_bytes(w, "big"), len(w))) is not None]
+        hits += len(found)
+        masked_hits += sum(t.base_mask is not None for t in found)
         one = write_batch(short, [p4r.Update.FromString(w) for w in wires], atomicity)
         two = write_batch(careful, updates, atomicity)
         assert [e and e.code for e in one or ()] == [e and e.code for e in two or ()]
@@ -130,6 +164,7 @@ def test_templates_change_nothing(schema: Schema, names: Names) -> None:
 
     check()
     assert hits > 30
+    assert masked_hits > 10, masked_hits
 
 
 def test_bulk_updates_take_the_short_way(schema: Schema, names: Names) -> None:
@@ -144,6 +179,13 @@ def test_bulk_updates_take_the_short_way(schema: Schema, names: Names) -> None:
                 "routes", {"flag": 1, "dst": ((10 << 24) + (n << 8), 24)}, names.action("metered", 7)
             ),
             names.entry("wide_routes", {"wide": ((0x20010DB8 << 96) + (n << 64), 64)}, forward),
+            names.entry(
+                "filters",
+                {"src": ((10 << 24) + (n << 8), 0xFFFFFF00 - (n << 12)), "proto": 6 + n, "nibble": 2},
+                forward,
+                priority=1000 + n,
+            ),
+            names.entry("filters", {"dst": ((10 << 24), 8), "nibble": 2}, forward, priority=1 + n),
         ]
 
     for kind in ("INSERT", "MODIFY", "DELETE"):

@@ -170,6 +170,18 @@ control I(inout headers_t h, inout meta_t m, inout standard_metadata_t s) {
         default_action = NoAction();
         size = 1024;
     }
+    table filters {
+        key = {
+            h.ipv4.src: ternary;
+            h.ethernet.type: ternary;
+            h.ipv4.proto: optional;
+            h.ipv4.dst: lpm;
+            m.nibble: exact;
+        }
+        actions = { forward; rewrite; NoAction; }
+        default_action = NoAction();
+        size = 100000;
+    }
     table fixed {
         key = { h.ethernet.type: ternary; }
         actions = { forward; drop; }
@@ -236,6 +248,7 @@ control I(inout headers_t h, inout meta_t m, inout standard_metadata_t s) {
             ecmp.apply();
             ecmp_limited.apply();
             profiled.apply();
+            filters.apply();
             acl.apply();
             l2.apply();
         }
