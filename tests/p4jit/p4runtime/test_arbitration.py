@@ -24,8 +24,8 @@ from tests.p4jit.p4runtime.client import (
     WriteFailed,
     update,
 )
-from tests.p4jit.p4runtime.fake_device import FakeDevice
 from tests.p4jit.p4runtime.names import Names
+from tests.p4jit.p4runtime.observe import AnyDevice
 
 BIG = (1 << 100) + 7
 
@@ -254,7 +254,7 @@ def test_a_primary_that_is_gone_cannot_write(client: Client, names: Names) -> No
     assert failure.value.code() is StatusCode.PERMISSION_DENIED
 
 
-def test_a_new_primary_waits_for_writes_under_way(client: Client, names: Names, device: FakeDevice) -> None:
+def test_a_new_primary_waits_for_writes_under_way(client: Client, names: Names, device: AnyDevice) -> None:
     """The old primary's batch ends before the new one is told that it is primary."""
     device.gate = threading.Event()
     outcome: list[object] = []

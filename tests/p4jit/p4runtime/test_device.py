@@ -4,42 +4,37 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from finsy.proto import p4i, p4r
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from p4jit.p4runtime import P4RuntimeServer
 from p4jit.target.device import Device
 
-from tests.p4jit.p4runtime.client import Client, StreamClient, WriteFailed, update
+from tests.p4jit.p4runtime.client import Client, StreamClient, update
 from tests.p4jit.p4runtime.names import Names
-from tests.p4jit.p4runtime.real_device import compile_pushed, new_device
+from tests.p4jit.p4runtime.observe import frame, ipv4, let_through, sent
+from tests.p4jit.p4runtime.real_device import RealDevice, compile_pushed, new_device
 from tests.p4jit.p4runtime.test_pipeline import everything, fill, without
-from tests.p4jit.p4runtime.test_write import attempt, books, updates_of
 
 ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
 
 
 @pytest.fixture
-def real() -> Iterator[Device]:
+def real() -> Iterator[RealDevice]:
     with new_device(1) as device:
         yield device
 
 
 @pytest.fixture
-def client(real: Device, p4info: p4i.P4Info, program_json: bytes) -> Iterator[Client]:
+def client(real: RealDevice, p4info: p4i.P4Info, program_json: bytes) -> Iterator[Client]:
     with P4RuntimeServer([real], compile_pushed, "localhost:0") as server, Client(server.port) as client:
         client.become_primary()
         client.set_pipeline(p4info, program_json)
         yield client
-
-
-def frame(dst: int = 1, src: int = 2, kind: int = 0x9999, rest: bytes = b"payload") -> bytes:
-    return dst.to_bytes(6, "big") + src.to_bytes(6, "big") + kind.to_bytes(2, "big") + rest
 
 
 def outputs(device: Device, count: int, seconds: float = 10) -> list[tuple[int, bytes]]:
@@ -65,7 +60,7 @@ def stream_of(client: Client) -> StreamClient:
 # ---- tables and counters ----------------------------------------------------------------------------------
 
 
-def test_entries_decide_about_packets(client: Client, names: Names, real: Device) -> None:
+def test_entries_decide_about_packets(client: Client, names: Names, real: RealDevice) -> None:
     client.insert(table_entry=l2(names, "forward", 3))
     real.inject(0, frame())
     assert outputs(real, 1) == [(3, frame())]
@@ -78,7 +73,7 @@ def test_entries_decide_about_packets(client: Client, names: Names, real: Device
     assert outputs(real, 1) == [(5, frame())]
 
 
-def test_direct_counters_count(client: Client, names: Names, real: Device) -> None:
+def test_direct_counters_count(client: Client, names: Names, real: RealDevice) -> None:
     client.insert(table_entry=l2(names, "forward", 3))
     for _ in range(5):
         real.inject(0, frame())
@@ -89,7 +84,9 @@ def test_direct_counters_count(client: Client, names: Names, real: Device) -> No
     assert 0 < found.time_since_last_hit.elapsed_ns < 60e9
 
 
-def test_const_entries_have_the_handles_the_server_thinks(client: Client, names: Names, real: Device) -> None:
+def test_const_entries_have_the_handles_the_server_thinks(
+    client: Client, names: Names, real: RealDevice
+) -> None:
     """The counter of each const entry, read by its key, counts the packets that match it."""
     for kind, packets in ((0x0801, 1), (0x86DD, 2), (0x1234, 3)):
         for _ in range(packets):
@@ -104,7 +101,7 @@ def test_const_entries_have_the_handles_the_server_thinks(client: Client, names:
     client.modify(table_entry=names.entry("started", {"type": 0x86DD}, names.action("forward", 7)))
 
 
-def test_long_prefixes_and_ternary_matches(client: Client, names: Names, real: Device) -> None:
+def test_long_prefixes_and_ternary_matches(client: Client, names: Names, real: RealDevice) -> None:
     address = 0x20010DB8_00000001_00000002_00000003
     for length, port in ((16, 1), (64, 2), (65, 3), (128, 4)):
         value = address >> (128 - length) << (128 - length)
@@ -136,7 +133,7 @@ def test_long_prefixes_and_ternary_matches(client: Client, names: Names, real: D
     assert outputs(real, 1) == [(7, packet(address))]
 
 
-def test_externs_of_the_data_plane(client: Client, names: Names, real: Device) -> None:
+def test_externs_of_the_data_plane(client: Client, names: Names, real: RealDevice) -> None:
     client.insert(table_entry=l2(names, "remember", 5))
     client.modify(
         register_entry=p4r.RegisterEntry(
@@ -153,7 +150,7 @@ def test_externs_of_the_data_plane(client: Client, names: Names, real: Device) -
     assert counter.data.packet_count == 1
 
 
-def test_value_sets(client: Client, names: Names, real: Device) -> None:
+def test_value_sets(client: Client, names: Names, real: RealDevice) -> None:
     """0x9999 is parsed as IPv4 once it is in the set."""
     client.insert(table_entry=l2(names, "forward", 1))
     address = (10 << 24) + 1
@@ -174,18 +171,21 @@ def test_value_sets(client: Client, names: Names, real: Device) -> None:
     assert outputs(real, 1) != [(6, packet)]
 
 
-def test_one_shots_and_watch_ports(client: Client, names: Names, real: Device) -> None:
-    client.modify(table_entry=names.entry("l2", {}, names.action("remember", 0), is_default_action=True))
+def test_one_shots_weights_and_watch_ports(client: Client, names: Names, real: RealDevice) -> None:
+    let_through(client, names)
     choice = names.one_shot((names.action("forward", 2), 1, 2), (names.action("forward", 3), 3, 3))
     client.insert(table_entry=names.entry("ecmp", {}, choice))
+    flows = [ipv4(dst=1, src=n) for n in range(400)]
 
-    def packet(n: int) -> bytes:
-        return frame(kind=0x0800, rest=n.to_bytes(4, "big") + bytes(40))
+    def taken() -> Counter[int]:
+        return Counter(port for port, _ in sent(real, *flows))
 
-    for n in range(60):
-        real.inject(0, packet(n))
-    ports = [port for port, _ in outputs(real, 60)]
-    assert set(ports) == {2, 3}
+    ports = taken()
+    assert ports.total() == 400
+    assert 200 < ports[3] < 400  # 300 by its weight
+    assert ports[2] == 400 - ports[3]
+    real.port_remove(3)
+    assert taken() == {2: 400}
     # The key of a one-shot's entry counts no member of the controller's.
     assert client.read(action_profile_member=p4r.ActionProfileMember()) == []
 
@@ -193,7 +193,7 @@ def test_one_shots_and_watch_ports(client: Client, names: Names, real: Device) -
 # ---- replication ------------------------------------------------------------------------------------------
 
 
-def test_multicast_and_clones(client: Client, names: Names, real: Device) -> None:
+def test_multicast_and_clones(client: Client, names: Names, real: RealDevice) -> None:
     pre = p4r.PacketReplicationEngineEntry
     group = [p4r.Replica(port=bytes((n,)), instance=n) for n in (2, 4, 6)]
     client.insert(
@@ -216,7 +216,7 @@ def test_multicast_and_clones(client: Client, names: Names, real: Device) -> Non
 # ---- the stream -------------------------------------------------------------------------------------------
 
 
-def test_packets_to_and_from_the_controller(client: Client, names: Names, real: Device) -> None:
+def test_packets_to_and_from_the_controller(client: Client, names: Names, real: RealDevice) -> None:
     client.insert(table_entry=l2(names, "to_cpu"))
     real.inject(3, frame())
     packet = stream_of(client).receive().packet
@@ -229,7 +229,7 @@ def test_packets_to_and_from_the_controller(client: Client, names: Names, real: 
     assert outputs(real, 1) == [(6, frame())]
 
 
-def test_digests(client: Client, names: Names, real: Device) -> None:
+def test_digests(client: Client, names: Names, real: RealDevice) -> None:
     digest_id = names.p4info.digests[0].preamble.id
     client.insert(digest_entry=p4r.DigestEntry(digest_id=digest_id, config={"ack_timeout_ns": 10**12}))
     client.insert(table_entry=l2(names, "learn"))
@@ -241,7 +241,7 @@ def test_digests(client: Client, names: Names, real: Device) -> None:
     assert stream_of(client).quiet()
 
 
-def test_idle_timeouts(client: Client, names: Names, real: Device) -> None:
+def test_idle_timeouts(client: Client, names: Names, real: RealDevice) -> None:
     entry = l2(names, "forward", 1, idle_timeout_ns=50_000_000, metadata=b"m")
     client.insert(table_entry=entry)
     notification = stream_of(client).receive().idle_timeout_notification
@@ -255,7 +255,7 @@ def test_idle_timeouts(client: Client, names: Names, real: Device) -> None:
 
 
 def test_reconcile_keeps_everything(
-    client: Client, names: Names, real: Device, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, real: RealDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     fill(client, names)
     before = everything(client)
@@ -268,7 +268,7 @@ def test_reconcile_keeps_everything(
 
 
 def test_save_and_commit(
-    client: Client, names: Names, real: Device, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, real: RealDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     request = p4r.SetForwardingPipelineConfigRequest
     client.insert(table_entry=l2(names, "forward", 1))
@@ -279,29 +279,6 @@ def test_save_and_commit(
     client.set_pipeline(None, action=request.COMMIT)
     real.inject(0, frame())
     assert outputs(real, 1) == [(2, frame())]
-
-
-def test_batches_are_all_or_none(
-    client: Client, names: Names, p4info: p4i.P4Info, program_json: bytes
-) -> None:
-    """What test_write shows of the books, with the device as the judge of what fails."""
-
-    @settings(max_examples=60)
-    @given(
-        first=st.lists(updates_of(names), max_size=25),
-        second=st.lists(updates_of(names), max_size=12),
-        atomicity=st.sampled_from([ROLLBACK, ATOMIC]),
-    )
-    def check(first: list[p4r.Update], second: list[p4r.Update], atomicity: int) -> None:
-        client.set_pipeline(p4info, program_json)
-        attempt(client, first, p4r.WriteRequest.CONTINUE_ON_ERROR)
-        before = books(client)
-        try:
-            client.write(second, atomicity)
-        except WriteFailed:
-            assert books(client) == before
-
-    check()
 
 
 def test_many_entries(client: Client, names: Names) -> None:

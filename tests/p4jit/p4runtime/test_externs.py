@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from finsy.proto import p4d, p4r
 from grpc import StatusCode
-from p4jit.target.interface import CounterValue, MeterRates, Replica
+from p4jit.target.interface import CounterValue, MeterRates, NotFoundError, Replica
 
 from tests.p4jit.p4runtime.client import Client, WriteFailed, update
-from tests.p4jit.p4runtime.fake_device import CPU_PORT, FakeDevice
+from tests.p4jit.p4runtime.fake_device import CPU_PORT
 from tests.p4jit.p4runtime.names import Names
+from tests.p4jit.p4runtime.observe import AnyDevice, clones_of, counters, meters, registers, replicas_of
 
 
 def write_code(client: Client, kind: str, **entity: Any) -> StatusCode:
@@ -42,16 +43,16 @@ def counter(names: Names, index: int | None, packets: int | None = None, size: i
     return entry
 
 
-def test_counters(client: Client, names: Names, device: FakeDevice) -> None:
+def test_counters(client: Client, names: Names, device: AnyDevice) -> None:
     client.modify(counter_entry=counter(names, 3, 5, 500))
-    assert device.counters[0][3] == CounterValue(5, 500)
+    assert counters(device, "port_counter", 8)[3] == CounterValue(5, 500)
     assert client.read(counter_entry=counter(names, 3)) == [counter(names, 3, 5, 500)]
     client.modify(counter_entry=counter(names, 3))  # no data: no change
     cells = client.read(counter_entry=counter(names, None))
     assert cells == [counter(names, i, 5 if i == 3 else 0, 500 if i == 3 else 0) for i in range(8)]
     assert client.read(counter_entry=p4r.CounterEntry()) == cells
     client.modify(counter_entry=counter(names, None, 1, 2))
-    assert device.counters[0] == [CounterValue(1, 2)] * 8
+    assert counters(device, "port_counter", 8) == [CounterValue(1, 2)] * 8
 
 
 def meter(names: Names, index: int | None, *rates: int) -> p4r.MeterEntry:
@@ -62,17 +63,16 @@ def meter(names: Names, index: int | None, *rates: int) -> p4r.MeterEntry:
     return entry
 
 
-def test_meters(client: Client, names: Names, device: FakeDevice) -> None:
+def test_meters(client: Client, names: Names, device: AnyDevice) -> None:
     client.modify(meter_entry=meter(names, 2, 1, 2, 3, 4))
-    index = next(m.index for m in device.program.ir.meters if m.name == "I.port_meter")  # type: ignore[union-attr]
-    assert device.meters[index][2] == MeterRates(1, 2, 3, 4)
+    assert meters(device, "port_meter", 4) == [None, None, MeterRates(1, 2, 3, 4), None]
     assert client.read(meter_entry=meter(names, 2)) == [meter(names, 2, 1, 2, 3, 4)]
     cells = client.read(meter_entry=p4r.MeterEntry())
     assert cells == [meter(names, 0), meter(names, 1), meter(names, 2, 1, 2, 3, 4), meter(names, 3)]
     client.modify(meter_entry=meter(names, 2))  # no config: the default
     assert client.read(meter_entry=meter(names, 2)) == [meter(names, 2)]
     client.modify(meter_entry=meter(names, None, 5, 5, 5, 5))
-    assert device.meters[index] == [MeterRates(5, 5, 5, 5)] * 4
+    assert meters(device, "port_meter", 4) == [MeterRates(5, 5, 5, 5)] * 4
 
 
 def register(names: Names, index: int | None, value: int | None = None) -> p4r.RegisterEntry:
@@ -82,15 +82,15 @@ def register(names: Names, index: int | None, value: int | None = None) -> p4r.R
     return entry
 
 
-def test_registers(client: Client, names: Names, device: FakeDevice) -> None:
+def test_registers(client: Client, names: Names, device: AnyDevice) -> None:
     client.modify(register_entry=register(names, 15, (1 << 48) - 1))
-    assert device.registers[0][15] == (1 << 48) - 1
+    assert registers(device, "seen", 16) == [0] * 15 + [(1 << 48) - 1]
     assert client.read(register_entry=register(names, 15)) == [register(names, 15, (1 << 48) - 1)]
     cells = client.read(register_entry=register(names, None))
     assert cells == [register(names, i, 0 if i < 15 else (1 << 48) - 1) for i in range(16)]
     assert client.read(register_entry=p4r.RegisterEntry()) == cells
     client.modify(register_entry=register(names, None, 7))
-    assert device.registers[0] == [7] * 16
+    assert registers(device, "seen", 16) == [7] * 16
 
 
 def test_array_refusals(client: Client, names: Names) -> None:
@@ -216,13 +216,14 @@ def value_set(names: Names, *values: int) -> p4r.ValueSetEntry:
     return entry
 
 
-def test_value_sets(client: Client, names: Names, device: FakeDevice) -> None:
+def test_value_sets(client: Client, names: Names, device: AnyDevice) -> None:
     assert client.read(value_set_entry=p4r.ValueSetEntry()) == [value_set(names)]
     client.modify(value_set_entry=value_set(names, 0x22F3, 0x893B))
-    assert [m[0][0] for m in device.value_sets[0]] == [0x22F3, 0x893B]
+    # The device has no way to read it back; what packets make of it is in test_device.
+    assert [value for ((value, _),) in device.told("value_set_write")[-1][1]] == [0x22F3, 0x893B]
     assert client.read(value_set_entry=value_set(names)) == [value_set(names, 0x22F3, 0x893B)]
     client.modify(value_set_entry=value_set(names))
-    assert device.value_sets[0] == []
+    assert device.told("value_set_write")[-1][1] == []
 
 
 def test_value_set_refusals(client: Client, names: Names) -> None:
@@ -273,41 +274,50 @@ def replica(port: bytes, instance: int = 0, *backups: bytes) -> p4r.Replica:
     )
 
 
-def test_multicast_groups(client: Client, device: FakeDevice) -> None:
+def test_multicast_groups(client: Client, names: Names, device: AnyDevice) -> None:
+    # The device has no ports 12 and 13: they are down.
     entries = [
-        multicast(1, replica(b"\5", 1), replica(b"\x0c", 2, b"\x0d", b"\x0e"), metadata=b"m"),
+        multicast(1, replica(b"\5", 1), replica(b"\x0c", 2, b"\x0d", b"\6"), metadata=b"m"),
         multicast(2),
     ]
     client.write([update("INSERT", packet_replication_engine_entry=e) for e in entries])
-    assert device.multicast[1] == (Replica(5, 1), Replica(12, 2, ((13, 2), (14, 2))))
+    assert device.told("multicast_set")[0] == (1, [Replica(5, 1), Replica(12, 2, ((13, 2), (6, 2)))])
+    assert replicas_of(device, 1, client, names) == [5, 6]
+    assert replicas_of(device, 2, client, names) == []
     assert client.read(packet_replication_engine_entry=multicast(0)) == entries
     assert client.read(packet_replication_engine_entry=multicast(2)) == [entries[1]]
     assert client.read(packet_replication_engine_entry=multicast(3)) == []
     changed = multicast(1, p4r.Replica(egress_port=3, instance=9), replica(b"\xff\xff\xff\xfd", 9))
     client.modify(packet_replication_engine_entry=changed)
-    assert device.multicast[1] == (Replica(3, 9), Replica(CPU_PORT, 9))
+    assert device.told("multicast_set")[-1] == (1, [Replica(3, 9), Replica(CPU_PORT, 9)])
+    assert replicas_of(device, 1, client, names) == [3]
     assert client.read(packet_replication_engine_entry=multicast(1)) == [changed]
     client.delete(packet_replication_engine_entry=multicast(1, replica(b"nonsense")))
-    assert list(device.multicast) == [2]
+    with pytest.raises(NotFoundError):
+        device.multicast_delete(1)
+    device.multicast_delete(2)
 
 
-def test_clone_sessions(client: Client, device: FakeDevice) -> None:
-    entry = clone(100, replica(b"\5", 1), class_of_service=2, packet_length_bytes=128)
+def test_clone_sessions(client: Client, names: Names, device: AnyDevice) -> None:
+    entry = clone(100, replica(b"\5", 1), class_of_service=2, packet_length_bytes=64)
     client.insert(packet_replication_engine_entry=entry)
-    assert device.clones[100] == ((Replica(5, 1),), 2, 128)
+    assert device.told("clone_set") == [(100, [Replica(5, 1)], 2, 64)]
+    assert clones_of(device, 100, client, names) == [(5, 64)]
     assert client.read(packet_replication_engine_entry=clone(0)) == [entry]
     changed = clone(100, replica(b"\6"))
     client.modify(packet_replication_engine_entry=changed)
     assert client.read(packet_replication_engine_entry=clone(100)) == [changed]
+    assert clones_of(device, 100, client, names) == [(6, 100)]
     client.delete(packet_replication_engine_entry=clone(100))
-    assert device.clones == {}
+    with pytest.raises(NotFoundError):
+        device.clone_delete(100)
 
 
-def test_a_backup_may_have_an_instance_of_its_own(client: Client, device: FakeDevice) -> None:
+def test_a_backup_may_have_an_instance_of_its_own(client: Client, device: AnyDevice) -> None:
     copy = replica(b"\1", 1, b"\2")
     copy.backup_replicas[0].instance = 7
     client.insert(packet_replication_engine_entry=multicast(1, copy))
-    assert device.multicast[1] == (Replica(1, 1, ((2, 7),)),)
+    assert device.told("multicast_set") == [(1, [Replica(1, 1, ((2, 7),))])]
 
 
 def test_replication_refusals(client: Client) -> None:

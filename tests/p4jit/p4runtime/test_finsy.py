@@ -17,6 +17,12 @@ from tests.p4jit.p4runtime.fake_device import CPU_PORT, FakeDevice
 PROGRAMS = Path(__file__).parent.parent / "programs"
 
 
+@pytest.fixture
+def device() -> FakeDevice:
+    """Its packets come when the test says so. In test_process finsy drives the device itself."""
+    return FakeDevice()
+
+
 def options() -> fy.SwitchOptions:
     return fy.SwitchOptions(
         p4info=PROGRAMS / "everything.p4info.txtpb", p4blob=PROGRAMS / "everything.json", device_id=1

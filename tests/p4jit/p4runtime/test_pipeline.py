@@ -13,8 +13,8 @@ from p4jit.p4runtime.pipeline import bmv2_json
 from p4jit.target.interface import CounterValue, DeviceError, FullError
 
 from tests.p4jit.p4runtime.client import Client, WriteFailed, update
-from tests.p4jit.p4runtime.fake_device import FakeDevice
 from tests.p4jit.p4runtime.names import Names
+from tests.p4jit.p4runtime.observe import AnyDevice, counters, frame, ports_of, registers, room
 
 Request = p4r.SetForwardingPipelineConfigRequest
 
@@ -125,7 +125,7 @@ def test_bad_configurations_change_nothing(
 
 
 def test_verify_changes_nothing(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     client.insert(table_entry=l2(names, 1))
     loaded = device.program
@@ -144,7 +144,7 @@ def test_actions_outside_the_enum(client: Client, p4info: p4i.P4Info, program_js
 
 
 def test_commit_clears_what_was_written(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     fresh = client.read(table_entry=p4r.TableEntry())
     client.insert(table_entry=l2(names, 1))
@@ -152,29 +152,25 @@ def test_commit_clears_what_was_written(
     client.set_pipeline(p4info, program_json)
     assert client.read(table_entry=p4r.TableEntry()) == fresh
     assert client.read(action_profile_member=p4r.ActionProfileMember()) == []
-    assert all(not p.members for p in device.profiles)
+    assert room(device, "balancer") == 64
+    assert ports_of(device, "l2", frame(1)) == []
 
 
 def test_a_program_the_device_refuses(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     client.insert(table_entry=l2(names, 1))
-    load = device.load
-
-    def refuse(program: Any) -> None:
-        raise DeviceError("too many headers")
-
-    device.load = refuse  # type: ignore[method-assign]
+    device.failures["load"] = DeviceError("too many headers")
     assert refusal(client.set_pipeline, p4info, program_json) is StatusCode.INVALID_ARGUMENT
-    device.load = load  # type: ignore[method-assign]
     assert client.read(table_entry=names.entry("l2", {"dst": 1}))
+    assert ports_of(device, "l2", frame(1)) == [1]
 
 
 # ---- VERIFY_AND_SAVE and COMMIT ---------------------------------------------------------------------------
 
 
 def test_save_and_commit(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     client.insert(table_entry=l2(names, 1))
     old = device.program
@@ -184,7 +180,7 @@ def test_save_and_commit(
     assert device.program is old
     assert client.get_pipeline().config.cookie.cookie == 2
     assert client.read(table_entry=names.entry("l2", {"dst": 1})) == []
-    client.insert(table_entry=l2(names, 2))
+    client.insert(table_entry=l2(names, 2, port=4))
     one_shot = names.one_shot((names.action("forward", 1), 1, 3))
     client.insert(table_entry=names.entry("ecmp", {}, one_shot))
     entry = names.entry("pairs", {"src": 1, "nibble": 0, "valid": 0}, names.action("forward", 1))
@@ -193,16 +189,20 @@ def test_save_and_commit(
     assert failure.value.codes == [StatusCode.NOT_FOUND]
     client.delete(table_entry=names.entry("started", {"type": 0x0800}))
     saved = client.read(table_entry=p4r.TableEntry())
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.l2")  # type: ignore[union-attr]
-    assert [int.from_bytes(e.key[0], "little") for e in device.tables[index].entries.values()] == [1]
+    frames = frame(1), frame(2)
+    assert ports_of(device, "l2", *frames) == [1]
 
+    written = len(device.calls)
     client.set_pipeline(None, action=Request.COMMIT)
     assert client.get_pipeline().config.cookie.cookie == 2
     assert sorted(map(str, client.read(table_entry=p4r.TableEntry()))) == sorted(map(str, saved))
-    assert [int.from_bytes(e.key[0], "little") for e in device.tables[index].entries.values()] == [2]
-    assert device.freezes  # no packet saw the program without its entries
+    # No packet saw the program without its entries.
+    commit = device.calls[written:]
+    assert {"load", "table_insert"} <= {call.method for call in commit}
+    assert all(call.frozen > 0 for call in commit)
+    assert ports_of(device, "l2", *frames) == [4]
     client.modify(table_entry=l2(names, 2, port=7))
-    assert [e.data[0] for e in device.tables[index].entries.values()] == [7]
+    assert ports_of(device, "l2", *frames) == [7]
 
 
 def test_commit_refusals(client: Client, p4info: p4i.P4Info, program_json: bytes) -> None:
@@ -214,36 +214,38 @@ def test_commit_refusals(client: Client, p4info: p4i.P4Info, program_json: bytes
 
 
 def test_a_commit_that_fails_restores_what_ran(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     client.insert(table_entry=l2(names, 1))
     client.set_pipeline(without(p4info, "pairs"), program_json, Request.VERIFY_AND_SAVE)
-    client.insert(table_entry=l2(names, 2))
+    client.insert(table_entry=l2(names, 2, port=4))
     device.failures["table_insert"] = FullError("no room")
     assert refusal(client.set_pipeline, None, b"", Request.COMMIT) is StatusCode.RESOURCE_EXHAUSTED
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.l2")  # type: ignore[union-attr]
-    assert [int.from_bytes(e.key[0], "little") for e in device.tables[index].entries.values()] == [1]
+    frames = frame(1), frame(2)
+    assert ports_of(device, "l2", *frames) == [1]
     client.set_pipeline(None, action=Request.COMMIT)  # still saved: it can be tried again
-    assert [int.from_bytes(e.key[0], "little") for e in device.tables[index].entries.values()] == [2]
+    assert ports_of(device, "l2", *frames) == [4]
 
 
 # ---- RECONCILE_AND_COMMIT ---------------------------------------------------------------------------------
 
 
-def everything(client: Client) -> list[str]:
-    queries: list[dict[str, Any]] = [
-        {"table_entry": p4r.TableEntry(counter_data={}, meter_config={})},
-        {"action_profile_member": p4r.ActionProfileMember()},
-        {"action_profile_group": p4r.ActionProfileGroup()},
-        {"counter_entry": p4r.CounterEntry()},
-        {"meter_entry": p4r.MeterEntry()},
-        {"register_entry": p4r.RegisterEntry()},
-        {"value_set_entry": p4r.ValueSetEntry()},
-        {"digest_entry": p4r.DigestEntry()},
-        {"packet_replication_engine_entry": p4r.PacketReplicationEngineEntry(multicast_group_entry={})},
-        {"packet_replication_engine_entry": p4r.PacketReplicationEngineEntry(clone_session_entry={})},
+def everything(client: Client, *further: p4r.Entity) -> list[str]:
+    pre = p4r.PacketReplicationEngineEntry
+    queries = [
+        p4r.Entity(table_entry=p4r.TableEntry(counter_data={}, meter_config={})),
+        p4r.Entity(action_profile_member=p4r.ActionProfileMember()),
+        p4r.Entity(action_profile_group=p4r.ActionProfileGroup()),
+        p4r.Entity(counter_entry=p4r.CounterEntry()),
+        p4r.Entity(meter_entry=p4r.MeterEntry()),
+        p4r.Entity(register_entry=p4r.RegisterEntry()),
+        p4r.Entity(value_set_entry=p4r.ValueSetEntry()),
+        p4r.Entity(digest_entry=p4r.DigestEntry()),
+        p4r.Entity(packet_replication_engine_entry=pre(multicast_group_entry={})),
+        p4r.Entity(packet_replication_engine_entry=pre(clone_session_entry={})),
     ]
-    return sorted(str(e) for query in queries for e in client.read(**query))
+    answers = client.read_stream([*queries, *further])
+    return sorted(str(entity) for answer in answers for entity in answer.entities)
 
 
 def fill(client: Client, names: Names) -> None:
@@ -309,7 +311,7 @@ def fill(client: Client, names: Names) -> None:
 
 
 def test_reconcile_keeps_everything(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     fill(client, names)
     before = everything(client)
@@ -322,12 +324,13 @@ def test_reconcile_keeps_everything(
     client.delete(table_entry=names.entry("ecmp", {}))
     client.delete(action_profile_group=names.group("balancer", 5, []))
     client.delete(action_profile_member=names.member("balancer", 1, None))
-    assert device.counters[0][2] == CounterValue(9, 0)
-    assert device.registers[0][2] == 5
+    assert room(device, "balancer") == 64
+    assert counters(device, "port_counter", 8)[2] == CounterValue(9, 0)
+    assert registers(device, "seen", 16)[2] == 5
 
 
 def test_reconcile_of_the_same_program_touches_nothing(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     fill(client, names)
     before, old = everything(client), device.program
@@ -338,7 +341,7 @@ def test_reconcile_of_the_same_program_touches_nothing(
 
 
 def test_reconcile_refuses_what_it_cannot_keep(
-    client: Client, names: Names, device: FakeDevice, p4info: p4i.P4Info, program_json: bytes
+    client: Client, names: Names, device: AnyDevice, p4info: p4i.P4Info, program_json: bytes
 ) -> None:
     fill(client, names)
     before, old = everything(client), device.program

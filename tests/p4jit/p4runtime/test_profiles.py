@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
-from p4jit.target.interface import ACTION_GROUP, ACTION_MEMBER, FullError, GroupMember
+from p4jit.target.interface import FullError, GroupMember
 
 from tests.p4jit.p4runtime.client import Client, WriteFailed, update
-from tests.p4jit.p4runtime.fake_device import FakeDevice
 from tests.p4jit.p4runtime.names import Names
+from tests.p4jit.p4runtime.observe import AnyDevice, index_of, ipv4, let_through, ports_of, room
 
 
 def code(client: Client, kind: str, **entity: Any) -> StatusCode:
@@ -21,15 +21,13 @@ def code(client: Client, kind: str, **entity: Any) -> StatusCode:
     return failure.value.codes[0]
 
 
-def profile(device: FakeDevice, name: str) -> Any:
-    assert device.program is not None
-    return device.profiles[next(p.index for p in device.program.ir.profiles if p.name == name)]
+#: What the balancer holds.
+SIZE = 64
 
 
-def table_entries(device: FakeDevice, name: str) -> Any:
-    assert device.program is not None
-    index = next(t.index for t in device.program.ir.tables if t.name == name)
-    return list(device.tables[index].entries.values())
+def flows(dst: int) -> list[bytes]:
+    """Packets to one address: enough for a selector to take every member of a small group."""
+    return [ipv4(dst, src) for src in range(64)]
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def ecmp(names: Names, **action: Any) -> p4r.TableEntry:
 # ---- members ----------------------------------------------------------------------------------------------
 
 
-def test_members(client: Client, names: Names, members: list[Any], device: FakeDevice) -> None:
+def test_members(client: Client, names: Names, members: list[Any], device: AnyDevice) -> None:
     other = names.member("shared", 1, names.action("to_cpu"))
     client.insert(action_profile_member=other)
     wildcard = p4r.ActionProfileMember()
@@ -65,15 +63,18 @@ def test_members(client: Client, names: Names, members: list[Any], device: FakeD
     wildcard.member_id = 9
     assert client.read(action_profile_member=wildcard) == []
 
-    changed = names.member("balancer", 2, names.action("forward", 8))
+    changed = names.member("balancer", 2, names.action("forward", 6))
     client.modify(action_profile_member=changed)
     assert client.read(action_profile_member=names.member("balancer", 2, None)) == [changed]
-    assert [data[:1] for _, data in profile(device, "I.balancer").members.values()] == [b"\1", b"\x08", b"\3"]
+    let_through(client, names)
+    client.insert(table_entry=ecmp(names, action_profile_member_id=2))
+    assert ports_of(device, "ecmp", *flows(0x0A000001)) == [6]
+    assert room(device, "balancer") == SIZE - 3
 
     client.delete(
         action_profile_member=p4r.ActionProfileMember(action_profile_id=names.id("balancer"), member_id=3)
     )
-    assert len(profile(device, "I.balancer").members) == 2
+    assert room(device, "balancer") == SIZE - 2
 
 
 def test_member_refusals(client: Client, names: Names, members: list[Any]) -> None:
@@ -116,14 +117,16 @@ def test_members_in_use_cannot_be_deleted(
 # ---- groups -----------------------------------------------------------------------------------------------
 
 
-def test_groups(client: Client, names: Names, group: p4r.ActionProfileGroup, device: FakeDevice) -> None:
+def test_groups(
+    client: Client, names: Names, members: list[Any], group: p4r.ActionProfileGroup, device: AnyDevice
+) -> None:
     wildcard = p4r.ActionProfileGroup()
     assert client.read(action_profile_group=wildcard) == [group]
     wildcard.action_profile_id = names.id("balancer")
     assert client.read(action_profile_group=wildcard) == [group]
     wildcard.group_id = 8
     assert client.read(action_profile_group=wildcard) == []
-    (staged,) = profile(device, "I.balancer").groups.values()
+    ((_, staged),) = device.told("group_add")
     assert [(m.weight, m.watch_port) for m in staged] == [(1, None), (3, 5)]
 
     changed = names.group("balancer", 7, [(3, 2)])
@@ -131,7 +134,10 @@ def test_groups(client: Client, names: Names, group: p4r.ActionProfileGroup, dev
     assert client.read(action_profile_group=p4r.ActionProfileGroup()) == [changed]
     client.modify(action_profile_group=names.group("balancer", 7, []))
     client.delete(action_profile_group=names.group("balancer", 7, [(99, 99)]))
-    assert not profile(device, "I.balancer").groups
+    assert client.read(action_profile_group=p4r.ActionProfileGroup()) == []
+    # A group left behind in the device would still hold its members.
+    client.write([update("DELETE", action_profile_member=m) for m in members])
+    assert room(device, "balancer") == SIZE
 
 
 def test_group_refusals(client: Client, names: Names, group: p4r.ActionProfileGroup) -> None:
@@ -162,33 +168,34 @@ def test_group_refusals(client: Client, names: Names, group: p4r.ActionProfileGr
     assert client.read(action_profile_group=p4r.ActionProfileGroup()) == before
 
 
-def test_a_watch_port_by_number(client: Client, names: Names, members: list[Any], device: FakeDevice) -> None:
+def test_a_watch_port_by_number(client: Client, names: Names, members: list[Any], device: AnyDevice) -> None:
     """The deprecated int32 form."""
     watched = names.group("balancer", 1, [(1, 1)])
     watched.members[0].watch = 3
     client.insert(action_profile_group=watched)
-    (staged,) = profile(device, "I.balancer").groups.values()
-    assert staged[0].watch_port == 3
+    ((_, staged),) = device.told("group_add")
+    assert [m.watch_port for m in staged] == [3]
 
 
 # ---- entries that refer to them ---------------------------------------------------------------------------
 
 
 def test_entries_with_members_and_groups(
-    client: Client, names: Names, group: p4r.ActionProfileGroup, device: FakeDevice
+    client: Client, names: Names, group: p4r.ActionProfileGroup, device: AnyDevice
 ) -> None:
+    let_through(client, names)
     by_member = ecmp(names, action_profile_member_id=2)
     client.insert(table_entry=by_member)
     query = p4r.TableEntry(table_id=names.id("ecmp"))
     assert client.read(table_entry=query) == [by_member]
-    (entry,) = table_entries(device, "I.ecmp")
-    assert entry.action == ACTION_MEMBER
+    assert ports_of(device, "ecmp", *flows(0x0A000001)) == [2]
 
     by_group = ecmp(names, action_profile_group_id=7)
     client.modify(table_entry=by_group)
     assert client.read(table_entry=query) == [by_group]
-    (entry,) = table_entries(device, "I.ecmp")
-    assert entry.action == ACTION_GROUP
+    assert ports_of(device, "ecmp", *flows(0x0A000001)) == [1, 2]
+    client.modify(action_profile_group=names.group("balancer", 7, [(3, 2)]))
+    assert ports_of(device, "ecmp", *flows(0x0A000001)) == [3]
     assert code(client, "DELETE", action_profile_group=group) is StatusCode.FAILED_PRECONDITION
     client.modify(table_entry=names.entry("ecmp", {"dst": (0x0A000000, 8)}, metadata=b"m"))
     (found,) = client.read(table_entry=query)
@@ -220,7 +227,7 @@ def test_what_an_indirect_table_takes(client: Client, names: Names, members: lis
 # ---- one shots --------------------------------------------------------------------------------------------
 
 
-def test_one_shot(client: Client, names: Names, device: FakeDevice) -> None:
+def test_one_shot(client: Client, names: Names, device: AnyDevice) -> None:
     action_set = names.one_shot(
         (names.action("forward", 1), 1, 1),
         (names.action("forward", 1), 2),
@@ -230,24 +237,26 @@ def test_one_shot(client: Client, names: Names, device: FakeDevice) -> None:
     client.insert(table_entry=entry)
     assert client.read(table_entry=p4r.TableEntry(table_id=names.id("ecmp"))) == [entry]
     assert client.read(action_profile_member=p4r.ActionProfileMember()) == []
-    staged = profile(device, "I.balancer")
-    assert len(staged.members) == 3
-    (members,) = staged.groups.values()
+    ((_, members),) = device.told("group_add")
     assert [(m.weight, m.watch_port) for m in members] == [(1, 1), (2, None), (3, 7)]
+    let_through(client, names)
+    assert ports_of(device, "ecmp", *flows(1)) == [1, 2]
+    assert room(device, "balancer") == SIZE - 3
 
-    changed = names.entry("ecmp", {"dst": (0, 1)}, names.one_shot((names.action("forward", 9), 1)))
+    changed = names.entry("ecmp", {"dst": (0, 1)}, names.one_shot((names.action("forward", 6), 1)))
     client.modify(table_entry=changed)
     assert client.read(table_entry=p4r.TableEntry(table_id=names.id("ecmp"))) == [changed]
-    assert (len(staged.members), len(staged.groups)) == (1, 1)
+    assert ports_of(device, "ecmp", *flows(1)) == [6]
+    assert room(device, "balancer") == SIZE - 1
     client.modify(table_entry=names.entry("ecmp", {"dst": (0, 1)}, metadata=b"kept"))
     (found,) = client.read(table_entry=p4r.TableEntry(table_id=names.id("ecmp")))
     assert found.action == changed.action
 
     client.delete(table_entry=entry)
-    assert (len(staged.members), len(staged.groups)) == (0, 0)
+    assert room(device, "balancer") == SIZE
 
 
-def test_one_shot_refusals(client: Client, names: Names, device: FakeDevice) -> None:
+def test_one_shot_refusals(client: Client, names: Names) -> None:
     forward = names.action("forward", 1)
     limited: Any = {"dst": 1}
     random = names.one_shot((forward, 1))
@@ -279,21 +288,20 @@ def test_one_shot_refusals(client: Client, names: Names, device: FakeDevice) -> 
     client.insert(action_profile_member=member)
 
 
-def test_a_one_shot_that_fails_leaves_nothing(client: Client, names: Names, device: FakeDevice) -> None:
+def test_a_one_shot_that_fails_leaves_nothing(client: Client, names: Names, device: AnyDevice) -> None:
     action_set = names.one_shot((names.action("forward", 1), 1), (names.action("forward", 2), 1))
     entry = names.entry("ecmp", {}, action_set)
     for place in ("group_add", "table_insert"):
         device.failures[place] = FullError("no room")
         assert code(client, "INSERT", table_entry=entry) is StatusCode.RESOURCE_EXHAUSTED
-        staged = profile(device, "I.balancer")
-        assert (staged.members, staged.groups) == ({}, {})
+        assert room(device, "balancer") == SIZE
     client.insert(action_profile_member=names.member("balancer", 1, names.action("forward", 1)))
 
 
 def test_weights_reach_the_device(
-    client: Client, names: Names, members: list[Any], device: FakeDevice
+    client: Client, names: Names, members: list[Any], device: AnyDevice
 ) -> None:
     client.insert(action_profile_group=names.group("balancer", 1, [(1, 10), (3, 2)]))
-    (staged,) = profile(device, "I.balancer").groups.values()
-    handles = list(profile(device, "I.balancer").members)
-    assert list(staged) == [GroupMember(handles[0], 10, None), GroupMember(handles[2], 2, None)]
+    handles = [call.result for call in device.calls if call.method == "member_add"]
+    added = [GroupMember(handles[0], 10, None), GroupMember(handles[2], 2, None)]
+    assert device.told("group_add") == [(index_of(device, "profiles", "balancer"), added)]

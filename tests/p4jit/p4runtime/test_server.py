@@ -20,6 +20,12 @@ from tests.p4jit.p4runtime.fake_device import FakeDevice, fake_compile
 from tests.p4jit.p4runtime.names import Names
 
 
+@pytest.fixture
+def device() -> FakeDevice:
+    """The tests of this module are about connections: what is at their end does not matter."""
+    return FakeDevice()
+
+
 def l2(names: Names, dst: int) -> p4r.TableEntry:
     return names.entry("l2", {"dst": dst}, names.action("forward", 1))
 

@@ -11,8 +11,8 @@ from grpc import StatusCode
 from p4jit.target.interface import DEFAULT_ENTRY, CounterValue, FullError, MeterRates
 
 from tests.p4jit.p4runtime.client import Client, WriteFailed, update
-from tests.p4jit.p4runtime.fake_device import FakeDevice
 from tests.p4jit.p4runtime.names import Names
+from tests.p4jit.p4runtime.observe import AnyDevice, entry_count, frame, index_of, ipv4, let_through, ports_of
 
 MAC = 0x0A0B0C0D0E0F
 
@@ -43,24 +43,21 @@ def read_table(client: Client, names: Names, table: str, **fields: Any) -> list[
 # ---- write and read ---------------------------------------------------------------------------------------
 
 
-def test_insert_read_modify_delete(client: Client, names: Names, device: FakeDevice) -> None:
+def test_insert_read_modify_delete(client: Client, names: Names, device: AnyDevice) -> None:
     entry = l2(names)
     client.insert(table_entry=entry)
     assert read_table(client, names, "l2") == [entry]
-    (staged,) = _only(device)
-    assert int.from_bytes(staged.key[0], "little") == MAC
+    assert ports_of(device, "l2", frame(MAC), frame(MAC + 1)) == [3]
 
     changed = l2(names, port=5)
     client.modify(table_entry=changed)
     assert read_table(client, names, "l2") == [changed]
+    assert ports_of(device, "l2", frame(MAC)) == [5]
 
     client.delete(table_entry=names.entry("l2", {"dst": MAC}))
     assert read_table(client, names, "l2") == []
-    assert not any(t.entries for t in device.tables if t.max_size == 200_000)
-
-
-def _only(device: FakeDevice) -> Any:
-    return next(t for t in device.tables if t.max_size == 200_000).entries.values()
+    assert entry_count(device, "l2") == 0
+    assert ports_of(device, "l2", frame(MAC)) == []
 
 
 def test_every_match_kind_comes_back_as_written(client: Client, names: Names) -> None:
@@ -81,7 +78,7 @@ def test_every_match_kind_comes_back_as_written(client: Client, names: Names) ->
 
 
 def test_keys_and_data_are_encoded_as_the_layout_says(
-    client: Client, names: Names, device: FakeDevice
+    client: Client, names: Names, device: AnyDevice
 ) -> None:
     """The server's own fast encoding, against `TableLayout.encode` and `ActionLayout.encode`."""
     from p4jit.frontend import ir
@@ -92,14 +89,15 @@ def test_keys_and_data_are_encoded_as_the_layout_says(
         )
     )
     assert device.program is not None
-    table = next(t for t in device.program.ir.tables if t.name == "I.pairs")
-    encoded = device.program.layout.tables[table.index].encode(
+    index = index_of(device, "tables", "pairs")
+    encoded = device.program.layout.tables[index].encode(
         [ir.MatchValue(0x010203040506), ir.MatchValue(9), ir.MatchValue(1)]
     )
-    (staged,) = device.tables[table.index].entries.values()
-    assert staged.key == (encoded.key, encoded.mask, encoded.prefix_length, 0)
-    assert staged.data == device.program.layout.actions[staged.action].encode([7, 8, 9 << 64])
-    assert device.program.ir.actions[staged.action].name == "I.rewrite"
+    (told,) = device.told("table_insert")
+    assert told[:5] == (index, encoded.key, encoded.mask, encoded.prefix_length, 0)
+    action, data = told[5:7]
+    assert data == device.program.layout.actions[action].encode([7, 8, 9 << 64])
+    assert device.program.ir.actions[action].name == "I.rewrite"
 
 
 def test_values_are_read_back_in_their_shortest_form(client: Client, names: Names) -> None:
@@ -123,7 +121,7 @@ def test_metadata_and_controller_metadata_come_back(client: Client, names: Names
     assert read_table(client, names, "l2") == [entry]
 
 
-def test_translated_types(client: Client, names: Names, device: FakeDevice) -> None:
+def test_translated_types(client: Client, names: Names) -> None:
     entry = names.entry("translated", {"port": 300, "name": b"4711"}, names.action("name_it", b"12"))
     client.insert(table_entry=entry)
     assert read_table(client, names, "translated") == [entry]
@@ -249,7 +247,7 @@ def test_delete_looks_at_the_key_alone(client: Client, names: Names) -> None:
     assert read_table(client, names, "l2") == []
 
 
-def test_a_full_table(client: Client, names: Names, device: FakeDevice) -> None:
+def test_a_full_table(client: Client, names: Names, device: AnyDevice) -> None:
     for i in range(8):
         client.insert(
             table_entry=names.entry("pairs", {"src": i, "nibble": 0, "valid": 0}, names.action("forward", 1))
@@ -306,16 +304,19 @@ def test_direct_counters_of_const_entries_can_be_written(client: Client, names: 
     assert refused(client, "MODIFY", entry) is StatusCode.PERMISSION_DENIED
 
 
-def test_initial_entries_that_are_not_const(client: Client, names: Names, device: FakeDevice) -> None:
+def test_initial_entries_that_are_not_const(client: Client, names: Names, device: AnyDevice) -> None:
+    let_through(client, names)
     entries = read_table(client, names, "started")
     assert [e.is_const for e in entries] == [False, False]
-    changed = names.entry("started", {"type": 0x0800}, names.action("forward", 7))
-    client.modify(table_entry=changed)
-    client.delete(table_entry=names.entry("started", {"type": 0x86DD}))
-    assert read_table(client, names, "started") == [changed]
-    assert device.program is not None
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.started")
-    assert [e.data[:1] for e in device.tables[index].entries.values()] == [b"\7"]
+    first = names.entry("started", {"type": 0x0800}, names.action("forward", 7))
+    second = names.entry("started", {"type": 0x86DD}, names.action("forward", 6))
+    client.write([update("MODIFY", table_entry=e) for e in (first, second)])
+    frames = [frame(kind=0x0800, rest=bytes(27)), frame(kind=0x86DD)]
+    assert ports_of(device, "started", *frames) == [6, 7]
+    client.delete(table_entry=second)
+    assert read_table(client, names, "started") == [first]
+    assert ports_of(device, "started", frames[0]) == [7]
+    assert entry_count(device, "started") == 1
 
 
 def test_is_const_cannot_be_written(client: Client, names: Names) -> None:
@@ -334,7 +335,7 @@ def test_action_scopes(client: Client, names: Names) -> None:
 # ---- default entries --------------------------------------------------------------------------------------
 
 
-def test_default_entry(client: Client, names: Names, device: FakeDevice) -> None:
+def test_default_entry(client: Client, names: Names, device: AnyDevice) -> None:
     (default,) = read_table(client, names, "l2", is_default_action=True)
     assert default == names.entry("l2", {}, names.action("drop"), is_default_action=True)
 
@@ -342,12 +343,12 @@ def test_default_entry(client: Client, names: Names, device: FakeDevice) -> None
     client.modify(table_entry=changed)
     assert read_table(client, names, "l2", is_default_action=True) == [changed]
     assert read_table(client, names, "l2") == []  # not among the entries
+    assert ports_of(device, "l2", frame()) == [6]
 
     client.modify(table_entry=names.entry("l2", {}, is_default_action=True))
     assert read_table(client, names, "l2", is_default_action=True) == [default]
-    assert device.program is not None
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.l2")
-    assert device.tables[index].default.action == -1  # reset, not set to what it was
+    assert ports_of(device, "l2", frame()) == []
+    assert device.told("table_reset_default") == [(index_of(device, "tables", "l2"),)]
 
 
 def test_default_entry_refusals(client: Client, names: Names) -> None:
@@ -376,14 +377,18 @@ def test_default_entry_refusals(client: Client, names: Names) -> None:
 # ---- idle timeouts ----------------------------------------------------------------------------------------
 
 
-def test_idle_timeout(client: Client, names: Names, device: FakeDevice) -> None:
-    client.insert(table_entry=l2(names, idle_timeout_ns=5_000_000))
-    assert [e.timeout for e in _only(device)] == [5_000_000]
+def test_idle_timeout(client: Client, names: Names, device: AnyDevice) -> None:
+    timeout = 60_000_000_000
+    client.insert(table_entry=l2(names, idle_timeout_ns=timeout))
+    (inserted,) = (call for call in device.calls if call.method == "table_insert")
+    assert inserted.arguments[-1] == timeout
+    index = index_of(device, "tables", "l2")
+    before = device.entry_idle(index, inserted.result)
     query = p4r.TableEntry(table_id=names.id("l2"))
     query.time_since_last_hit.SetInParent()
     (found,) = client.read(table_entry=query)
-    assert found.idle_timeout_ns == 5_000_000
-    assert found.time_since_last_hit.elapsed_ns == device.idle
+    assert found.idle_timeout_ns == timeout
+    assert 0 < before <= found.time_since_last_hit.elapsed_ns <= device.entry_idle(index, inserted.result)
     (found,) = read_table(client, names, "l2")
     assert not found.HasField("time_since_last_hit")
 
@@ -433,10 +438,10 @@ def test_counter_data_of_an_entry(client: Client, names: Names) -> None:
 
 
 def route(names: Names, port: int = 1) -> p4r.TableEntry:
-    return names.entry("routes", {"flag": 1, "dst": (0x0A000000, 8)}, names.action("metered", port))
+    return names.entry("routes", {"flag": 0, "dst": (0x0A000000, 8)}, names.action("metered", port))
 
 
-def test_meter_config_of_an_entry(client: Client, names: Names, device: FakeDevice) -> None:
+def test_meter_config_of_an_entry(client: Client, names: Names) -> None:
     client.insert(table_entry=with_meter(route(names), 1, 2, 3, 4))
     query = with_meter(p4r.TableEntry(table_id=names.id("routes")))
     (found,) = client.read(table_entry=query)
@@ -449,7 +454,7 @@ def test_meter_config_of_an_entry(client: Client, names: Names, device: FakeDevi
 def test_modify_without_an_action_keeps_it(client: Client, names: Names) -> None:
     client.insert(table_entry=route(names, 7))
     client.modify(
-        table_entry=with_meter(names.entry("routes", {"flag": 1, "dst": (0x0A000000, 8)}), 1, 1, 1, 1)
+        table_entry=with_meter(names.entry("routes", {"flag": 0, "dst": (0x0A000000, 8)}), 1, 1, 1, 1)
     )
     (found,) = client.read(table_entry=with_meter(p4r.TableEntry(table_id=names.id("routes"))))
     assert found == with_meter(route(names, 7), 1, 1, 1, 1)
@@ -482,7 +487,7 @@ def test_direct_resource_refusals(client: Client, names: Names) -> None:
 
 
 def test_an_entry_whose_meter_is_refused_is_not_inserted(
-    client: Client, names: Names, device: FakeDevice
+    client: Client, names: Names, device: AnyDevice
 ) -> None:
     device.failures["entry_set_meter"] = FullError("no meters left")
     entry = with_meter(route(names), 1, 1, 1, 1)
@@ -492,20 +497,20 @@ def test_an_entry_whose_meter_is_refused_is_not_inserted(
     assert refused(client, "MODIFY", with_meter(route(names, 2), 1, 1, 1, 1)) is StatusCode.RESOURCE_EXHAUSTED
     (found,) = client.read(table_entry=with_meter(p4r.TableEntry(table_id=names.id("routes"))))
     assert found == with_meter(route(names, 1), 9, 9, 9, 9)
-    assert device.program is not None
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.routes")
-    (staged,) = device.tables[index].entries.values()
-    assert (staged.data[0], staged.meter) == (1, MeterRates(9, 9, 9, 9))
+    assert entry_count(device, "routes") == 1
+    handle = [call.result for call in device.calls if call.method == "table_insert"][-1]
+    assert device.entry_meter(index_of(device, "tables", "routes"), handle) == MeterRates(9, 9, 9, 9)
+    let_through(client, names)
+    assert ports_of(device, "routes", ipv4(dst=0x0A000001)) == [1]
 
 
-def test_direct_resources_of_the_default_entry(client: Client, names: Names, device: FakeDevice) -> None:
+def test_direct_resources_of_the_default_entry(client: Client, names: Names, device: AnyDevice) -> None:
     default = names.entry("l2", {}, names.action("forward", 6), is_default_action=True)
     client.modify(table_entry=with_counter(default, 3, 4))
     query = with_counter(p4r.TableEntry(table_id=names.id("l2"), is_default_action=True))
     (found,) = client.read(table_entry=query)
     assert (found.counter_data.packet_count, found.counter_data.byte_count) == (3, 4)
-    assert device.program is not None
-    index = next(t.index for t in device.program.ir.tables if t.name == "I.l2")
+    index = index_of(device, "tables", "l2")
     assert device.entry_counter(index, DEFAULT_ENTRY) == CounterValue(3, 4)
     client.modify(table_entry=names.entry("l2", {}, is_default_action=True))
     (found,) = client.read(table_entry=query)
