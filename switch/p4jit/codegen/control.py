@@ -72,24 +72,30 @@ class Control:
         return f"goto {labels[id(node)]};" if node is not None else "goto done;"
 
     def fetch(self, pipeline: ir.Pipeline) -> bool:
-        """``fetch`` looks the packet up in the large tables whose keys the parser has left, for the cache's
-        sake: the lookups of a burst do not wait for each other, as those within a packet do. A table that is
+        """``fetch`` brings what a burst's lookups in large tables will need into the cache, where the parser
+        has left their keys: unlike those within a packet, these need not wait for each other. A table that is
         not reached, or whose key is rewritten before, costs time and nothing else. False: there is none."""
         candidates = [t for t in pipeline.tables if t.kind in _FETCHED and t.key and self._parsed_key(t)]
         if not candidates:
             return False
         out = self._out
-        with out.block("static void fetch(p4_context *ctx, p4_packet *pkt)"):
-            out.line("phv_t *const phv = pkt->phv;")
+        with out.block("static void fetch(p4_context *ctx, p4_packet *const *pkts, uint32_t count)"):
             for t in candidates:
                 layout = self._layout.tables[t.index]
                 with out.block(f"if (P4_UNLIKELY(ctx->tables[{t.index}].count >= P4_LARGE_TABLE))"):
-                    self._key(t, layout)
-                    call = f"&ctx->tables[{t.index}], key, {layout.key_words}"
-                    if t.kind is ir.MatchKind.EXACT:
-                        out.line(f"p4_exact_prefetch({call});")
-                    else:
-                        out.line(f"__builtin_prefetch(p4_lpm_find({call}), 1);")
+                    out.line(f"const p4_table *const table = &ctx->tables[{t.index}];")
+                    lpm = t.kind is ir.MatchKind.LPM
+                    if lpm:
+                        out.line(f"uint64_t keys[P4_ACCEPTED * {layout.key_words}];")
+                    with out.block("for (uint32_t i = 0; i < count; i++)"):
+                        out.line("phv_t *const phv = pkts[i]->phv;")
+                        self._key(t, layout)
+                        if lpm:
+                            out.line(f"memcpy(keys + i * {layout.key_words}, key, sizeof key);")
+                        else:
+                            out.line(f"p4_exact_prefetch(table, key, {layout.key_words});")
+                    if lpm:
+                        out.line(f"p4_lpm_prefetch(table, keys, {layout.key_words}, count);")
         out.line()
         return True
 

@@ -19,7 +19,7 @@ void p4_bit_vectors_free(p4_bit_vectors *v) {
 /* ---- which nibbles ------------------------------------------------------------------------------------------ */
 
 typedef struct nibble_rank {
-  uint64_t matches;          /* of 16 values, summed over the entries: the fewer the more selective */
+  uint32_t matches;          /* of 16 values, summed over the entries: the fewer the more selective */
   uint32_t nibble;
 } nibble_rank;
 
@@ -29,16 +29,18 @@ static int by_matches(const void *a, const void *b) {
   return x->nibble < y->nibble ? -1 : x->nibble > y->nibble;
 }
 
-static bool choose_nibbles(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t entries) {
-  const uint32_t words = t->info->key_words, count = words * 16;
+void p4_bit_vectors_count(const p4_table *t, uint32_t *matches, uint32_t handle) {
+  const uint32_t words = t->info->key_words;
+  const uint64_t *mask = p4_ternary_match(t, handle) + words;
+  for (uint32_t i = 0; i < words * 16; i++)
+    matches[i] += 16u >> __builtin_popcount((unsigned)(mask[i / 16] >> i % 16 * 4) & 15);
+}
+
+static bool choose_nibbles(const p4_table *t, p4_bit_vectors *v, const uint32_t *matches, uint32_t entries) {
+  const uint32_t count = t->info->key_words * 16u;
   nibble_rank *ranks = calloc(count, sizeof *ranks);
   if (ranks == NULL) return false;
-  for (uint32_t i = 0; i < count; i++) ranks[i].nibble = i;
-  for (uint32_t k = 0; k < entries; k++) {
-    const uint64_t *mask = p4_ternary_match(t, handles[k]) + words;
-    for (uint32_t i = 0; i < count; i++)
-      ranks[i].matches += 16u >> __builtin_popcount((unsigned)(mask[i / 16] >> i % 16 * 4) & 15);
-  }
+  for (uint32_t i = 0; i < count; i++) ranks[i] = (nibble_rank){matches[i], i};
   qsort(ranks, count, sizeof *ranks, by_matches);
   const uint64_t useless = (uint64_t)entries * 16;
   double left = P4_BLOCK_ENTRIES;
@@ -63,10 +65,34 @@ static uint64_t *row_at(const p4_bit_vectors *v, uint32_t nibble, uint32_t value
   return v->rows + (((uint64_t)nibble * 16 + value) * v->blocks + block) * BLOCK_WORDS;
 }
 
+/* Half as much room again: rows are copied, no entry is looked at. */
+static bool grow(p4_bit_vectors *v) {
+  p4_bit_vectors grown = *v;
+  grown.blocks += grown.blocks / 2 + 1;
+  uint32_t *greatest = realloc(v->greatest, grown.blocks * sizeof *greatest);
+  if (greatest != NULL) v->greatest = greatest;
+  uint32_t *handles = realloc(v->handles, (size_t)grown.blocks * P4_BLOCK_ENTRIES * sizeof *handles);
+  if (handles != NULL) v->handles = handles;
+  grown.rows = p4_block_zeroed(rows_bytes(&grown));
+  if (greatest == NULL || handles == NULL || grown.rows == NULL) {
+    if (grown.rows != NULL) p4_block_free(grown.rows, rows_bytes(&grown));
+    return false;
+  }
+  grown.greatest = greatest;
+  grown.handles = handles;
+  memset(greatest + v->blocks, 0, (grown.blocks - v->blocks) * sizeof *greatest);
+  for (uint32_t i = 0; i < v->nibble_count; i++)
+    for (uint32_t x = 0; x < 16; x++)
+      memcpy(row_at(&grown, i, x, 0), row_at(v, i, x, 0), (size_t)v->blocks * BLOCK_WORDS * sizeof *v->rows);
+  p4_block_free(v->rows, rows_bytes(v));
+  *v = grown;
+  return true;
+}
+
 bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle) {
   const uint32_t at = p4_handles_take(&v->positions);
   if (at == P4_NONE) return false;
-  if (at / P4_BLOCK_ENTRIES >= v->blocks) {
+  if (at / P4_BLOCK_ENTRIES >= v->blocks && !grow(v)) {
     p4_handles_return(&v->positions, at);
     return false;
   }
@@ -87,7 +113,7 @@ bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle
 
 void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle) {
   uint32_t at = 0;
-  while (v->handles[at] != handle) at++;
+  while (v->handles[at] != handle) at++; /* of the positions before, those that are free say P4_NONE */
   const uint32_t block = at / P4_BLOCK_ENTRIES, word = at % P4_BLOCK_ENTRIES / 64;
   const uint64_t bit = UINT64_C(1) << at % 64;
   for (uint32_t i = 0; i < v->nibble_count; i++)
@@ -96,19 +122,16 @@ void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle) {
   p4_handles_return(&v->positions, at);
 }
 
-bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t count) {
+bool p4_bit_vectors_init(const p4_table *t, p4_bit_vectors *v, const uint32_t *matches, uint32_t count) {
   *v = (p4_bit_vectors){0};
-  if (!choose_nibbles(t, v, handles, count)) return false;
-  /* Rows cannot grow one by one: there is room for half as many entries again. */
+  if (!choose_nibbles(t, v, matches, count)) return false;
   v->blocks = (count + count / 2) / P4_BLOCK_ENTRIES + 1;
-  v->rows = p4_block_new(rows_bytes(v));
+  v->rows = p4_block_zeroed(rows_bytes(v));
   v->greatest = calloc(v->blocks, sizeof *v->greatest);
-  v->handles = calloc((uint64_t)v->blocks * P4_BLOCK_ENTRIES, sizeof *v->handles);
-  bool done = v->rows != NULL && v->greatest != NULL && v->handles != NULL;
-  if (done) memset(v->rows, 0, rows_bytes(v));
-  for (uint32_t i = 0; done && i < count; i++) done = p4_bit_vectors_insert(t, v, handles[i]);
-  if (!done) p4_bit_vectors_free(v);
-  return done;
+  v->handles = malloc((size_t)v->blocks * P4_BLOCK_ENTRIES * sizeof *v->handles);
+  if (v->rows != NULL && v->greatest != NULL && v->handles != NULL) return true;
+  p4_bit_vectors_free(v);
+  return false;
 }
 
 /* ---- search --------------------------------------------------------------------------------------------------- */

@@ -24,6 +24,13 @@ void *p4_block_new(uint64_t bytes) {
   return map + skip;
 }
 
+void *p4_block_zeroed(uint64_t bytes) {
+  void *block = p4_block_new(bytes);
+  /* A mapping is zero already: clearing it would take the time of all its pages at once. */
+  if (block != NULL && bytes < HUGE_PAGE) memset(block, 0, bytes);
+  return block;
+}
+
 void p4_block_free(void *block, uint64_t bytes) {
   if (bytes < HUGE_PAGE)
     free(block);

@@ -12,6 +12,7 @@
 
 /* Aligned to 64 bytes, not zeroed; NULL when there is no memory. */
 void *p4_block_new(uint64_t bytes);
+void *p4_block_zeroed(uint64_t bytes);
 void p4_block_free(void *block, uint64_t bytes);
 /* A larger block with the old one's contents, which is freed; NULL, and the old one stays. */
 void *p4_block_grow(void *block, uint64_t bytes, uint64_t new_bytes);

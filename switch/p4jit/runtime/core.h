@@ -20,6 +20,7 @@
 #define P4_NONE UINT32_MAX         /* no handle, no index */
 #define P4_MAX_PORTS 512u          /* v1model ports are 9 bits */
 #define P4_MAX_QUEUES 8u           /* strict-priority queues per port; 7 is served first */
+#define P4_ACCEPTED 16u            /* packets that `fetch` is given at most */
 #define P4_LARGE_TABLE 8192u       /* entries from which a table is taken to lie outside the cache */
 #define P4_FRAME_BYTES 10240u      /* largest frame carried: jumbo plus the fabric's overhead */
 
@@ -193,10 +194,10 @@ typedef struct p4_program {
 
   /* Parse and verify checksums; then run ingress, which leaves the PHV for egress and the decisions in the
    * packet. A parser that has side effects leaves all to `ingress`. Between the two, for a burst of packets,
-   * `fetch` brings what lookups in large tables will need into the cache: it changes nothing, and is NULL
-   * when no table could gain. */
+   * `fetch` brings what their lookups in large tables will need into the cache: it changes nothing, and is
+   * NULL when no table could gain. */
   void (*parse)(p4_context *, p4_packet *);
-  void (*fetch)(p4_context *, p4_packet *);
+  void (*fetch)(p4_context *, p4_packet *const *, uint32_t count);
   void (*ingress)(p4_context *, p4_packet *);
   /* Parse again for an ingress-to-egress clone or a resubmit: headers only, metadata zero. */
   void (*reparse)(p4_context *, p4_packet *);

@@ -24,7 +24,7 @@
 #include "value_set.h"
 
 #define P4_BURST 64u           /* packets received at a time */
-#define P4_DRAIN_EVERY 16u     /* ingress passes between two visits to the queues: a burst fits any of them */
+#define P4_DRAIN_EVERY P4_ACCEPTED /* ingress passes between two visits to the queues: a burst fits any of them */
 #define P4_POOL_PACKETS 16384u /* a device's packets; memory is committed as they are used */
 #define P4_NO_PORT P4_NONE
 

@@ -13,6 +13,8 @@
 #define NODE_SLOTS 256u
 #define FIRST_GROUPS_LOG 2
 #define SPARE_GROUPS 512u    /* at most, behind the last home: as in exact.c */
+#define MOVE_GROUPS 1024u    /* slots per insertion while their number doubles */
+#define NO_SHIFT 63u         /* as in exact.c */
 
 /* A prefix being inserted or deleted. */
 typedef struct prefix {
@@ -338,11 +340,15 @@ static p4_lpm_group *group_in(const p4_table *t, uint8_t *slot) {
 }
 
 static uint8_t *new_groups(const p4_table *t, uint32_t shift) {
-  const uint64_t bytes = group_slots(t, shift) * group_stride(t);
-  uint8_t *groups = p4_block_new(bytes);
-  if (groups != NULL) memset(groups, 0, bytes);
-  return groups;
+  return p4_block_zeroed(group_slots(t, shift) * group_stride(t));
 }
+
+static uint64_t group_hash(const p4_table *t, const uint64_t *key) {
+  return p4_key_hash(key, t->info->lpm_word, t->seed);
+}
+
+/* Whether a hash's group is in the old slots. */
+static bool in_old_groups(const p4_lpm *l, uint64_t hash) { return hash >> l->old_group_shift >= l->group_frontier; }
 
 /* The slot of these exact words, or the free one for them; NULL when that is the last of all, which must
  * stay free to end every search. */
@@ -350,39 +356,67 @@ static uint8_t *group_slot(const p4_table *t, uint8_t *groups, uint32_t shift, c
   const uint32_t words = t->info->lpm_word;
   const uint64_t stride = group_stride(t);
   if (words == 0) return groups;
-  uint8_t *slot = groups + (p4_key_hash(key, words, t->seed) >> shift) * stride;
+  uint8_t *slot = groups + (group_hash(t, key) >> shift) * stride;
   while (group_in(t, slot)->count != 0 && !p4_same_key((const uint64_t *)slot, key, words)) slot += stride;
   return slot == groups + (group_slots(t, shift) - 1) * stride ? NULL : slot;
 }
 
-static bool grow_groups(p4_table *t) {
+static uint8_t *group_place(const p4_table *t, const uint64_t *key) {
+  const p4_lpm *l = &t->lpm;
+  if (in_old_groups(l, group_hash(t, key))) return group_slot(t, l->old_groups, l->old_group_shift, key);
+  return group_slot(t, l->groups, l->group_shift, key);
+}
+
+static void end_group_move(p4_table *t) {
   p4_lpm *l = &t->lpm;
-  const uint32_t shift = l->group_shift - 1;
-  const uint64_t stride = group_stride(t), old = group_slots(t, l->group_shift);
-  uint8_t *groups = new_groups(t, shift);
-  if (groups == NULL) return false;
-  for (uint64_t i = 0; i < old; i++) {
-    uint8_t *from = l->groups + i * stride;
-    if (group_in(t, from)->count == 0) continue;
-    uint8_t *to = group_slot(t, groups, shift, (const uint64_t *)from);
-    if (to == NULL) {
-      p4_block_free(groups, group_slots(t, shift) * stride);
-      return false;
+  p4_block_free(l->old_groups, group_slots(t, l->old_group_shift) * group_stride(t));
+  l->old_groups = NULL;
+  l->old_group_shift = NO_SHIFT;
+  l->group_frontier = UINT64_MAX;
+}
+
+/* Move at least `count` slots, or all that are left; stops behind a free one only, as in exact.c. False when a
+ * group finds no slot. */
+static bool move_groups(p4_table *t, uint64_t count) {
+  p4_lpm *l = &t->lpm;
+  if (l->old_groups == NULL) return true;
+  const uint64_t stride = group_stride(t), end = group_slots(t, l->old_group_shift);
+  uint64_t at = l->group_frontier;
+  for (;; at++) {
+    uint8_t *from = l->old_groups + at * stride;
+    if (group_in(t, from)->count == 0) {
+      if (at + 1 == end || at - l->group_frontier >= count) break;
+      continue;
     }
+    uint8_t *to = group_slot(t, l->groups, l->group_shift, (const uint64_t *)from);
+    if (to == NULL) return false;
     memcpy(to, from, stride);
   }
-  p4_block_free(l->groups, old * stride);
-  l->groups = groups;
-  l->group_shift = shift;
+  l->group_frontier = at + 1;
+  if (at + 1 == end) end_group_move(t);
   return true;
+}
+
+static bool make_group_room(p4_table *t) {
+  p4_lpm *l = &t->lpm;
+  if (t->info->lpm_word == 0) return true;
+  if (!move_groups(t, MOVE_GROUPS)) return false;
+  if (l->group_count < UINT64_C(1) << (64 - l->group_shift) >> 1) return true;
+  if (!move_groups(t, UINT64_MAX)) return false;
+  uint8_t *groups = new_groups(t, l->group_shift - 1);
+  if (groups == NULL) return false;
+  l->old_groups = l->groups;
+  l->old_group_shift = l->group_shift;
+  l->group_frontier = 0;
+  l->groups = groups;
+  l->group_shift--;
+  return move_groups(t, MOVE_GROUPS);
 }
 
 /* The group of a key, which may be a free place (count 0) with the exact words written. */
 static p4_lpm_group *group_for(p4_table *t, const uint64_t *key) {
-  p4_lpm *l = &t->lpm;
-  const uint64_t homes = UINT64_C(1) << (64 - l->group_shift);
-  if (t->info->lpm_word != 0 && l->group_count >= homes / 2 && !grow_groups(t)) return NULL;
-  uint8_t *slot = group_slot(t, l->groups, l->group_shift, key);
+  if (!make_group_room(t)) return NULL;
+  uint8_t *slot = group_place(t, key);
   if (slot == NULL) return NULL;
   memcpy(slot, key, t->info->lpm_word * 8u);
   return group_in(t, slot);
@@ -396,9 +430,11 @@ static void drop_group(p4_table *t, p4_lpm_group *group) {
   l->group_count--;
   if (t->info->lpm_word == 0) return;
   uint8_t *hole = (uint8_t *)group - t->info->lpm_word * 8u;
+  const bool old = in_old_groups(l, group_hash(t, (const uint64_t *)hole));
+  const uint8_t *groups = old ? l->old_groups : l->groups;
+  const uint32_t shift = old ? l->old_group_shift : l->group_shift;
   for (uint8_t *slot = hole + stride; group_in(t, slot)->count != 0; slot += stride) {
-    const uint64_t home = p4_key_hash((const uint64_t *)slot, t->info->lpm_word, t->seed) >> l->group_shift;
-    if (l->groups + home * stride > hole) continue;
+    if (groups + (group_hash(t, (const uint64_t *)slot) >> shift) * stride > hole) continue;
     memcpy(hole, slot, stride);
     *group_in(t, slot) = (p4_lpm_group){0};
     hole = slot;
@@ -478,22 +514,27 @@ static void delete_direct(p4_table *t, p4_lpm_group *group, const prefix *p) {
 
 bool p4_lpm_init(p4_table *t) {
   p4_lpm *l = &t->lpm;
-  *l = (p4_lpm){.group_shift = 64 - FIRST_GROUPS_LOG, .used = 1};
+  *l = (p4_lpm){.group_shift = 64 - FIRST_GROUPS_LOG, .old_group_shift = NO_SHIFT, .group_frontier = UINT64_MAX,
+                .used = 1};
   l->prefix_offset = (uint32_t)sizeof(p4_entry) + t->info->data_bytes + t->control->extra_bytes;
   l->groups = new_groups(t, l->group_shift);
   return l->groups != NULL;
 }
 
+/* `first`: the slots before hold what has moved. */
+static void free_groups(p4_table *t, uint8_t *groups, uint32_t shift, uint64_t first) {
+  const uint64_t count = group_slots(t, shift), stride = group_stride(t);
+  for (uint64_t i = first; i < count; i++) {
+    uint64_t *direct = group_in(t, groups + i * stride)->direct;
+    if (direct != NULL) p4_block_free(direct, DIRECT_SLOTS * sizeof *direct);
+  }
+  p4_block_free(groups, count * stride);
+}
+
 void p4_lpm_free(p4_table *t) {
   p4_lpm *l = &t->lpm;
-  if (l->groups != NULL) {
-    const uint64_t count = group_slots(t, l->group_shift);
-    for (uint64_t i = 0; i < count; i++) {
-      uint64_t *direct = group_in(t, l->groups + i * group_stride(t))->direct;
-      if (direct != NULL) p4_block_free(direct, DIRECT_SLOTS * sizeof *direct);
-    }
-    p4_block_free(l->groups, count * group_stride(t));
-  }
+  if (l->groups != NULL) free_groups(t, l->groups, l->group_shift, 0);
+  if (l->old_groups != NULL) free_groups(t, l->old_groups, l->old_group_shift, l->group_frontier);
   if (l->arena != NULL) p4_block_free(l->arena, (uint64_t)l->lines * 64);
   *l = (p4_lpm){0};
 }
@@ -538,7 +579,7 @@ static uint32_t leaf_instead(const p4_table *t, const prefix *p, const uint64_t 
 void p4_lpm_delete(p4_table *t, uint32_t handle) {
   const uint64_t *record = p4_table_record(t, handle);
   prefix p = prefix_of(t, handle);
-  p4_lpm_group *group = group_in(t, group_slot(t, t->lpm.groups, t->lpm.group_shift, record));
+  p4_lpm_group *group = group_in(t, group_place(t, record));
   p.instead = leaf_instead(t, &p, record, group->direct != NULL);
   if (group->direct != NULL)
     delete_direct(t, group, &p);

@@ -196,8 +196,7 @@ void p4_device_accept(p4_device *d, p4_packet *const *pkts, uint32_t count) {
     pkts[i]->instance_type = P4_NORMAL;
     parse(d, pkts[i]);
   }
-  if (d->program->fetch != NULL && count > 1)
-    for (uint32_t i = 0; i < count; i++) d->program->fetch(&d->context, pkts[i]);
+  if (d->program->fetch != NULL && count > 1) d->program->fetch(&d->context, pkts, count);
   for (uint32_t i = 0; i < count; i++) {
     p4_device_time(d);
     ingress(d, pkts[i]);

@@ -21,10 +21,10 @@ static uint32_t record_hash(const p4_table *t, const uint64_t *record, uint32_t 
 
 uint32_t p4_table_locate(const p4_table *t, const uint64_t *record, uint32_t rank) {
   const p4_table_control *c = t->control;
-  if (c->index.slots == NULL) return P4_NONE;
+  if (c->index.now.slots == NULL) return P4_NONE;
   const uint32_t hash = record_hash(t, record, rank);
-  for (uint32_t at = hash;;) {
-    const uint32_t handle = p4_match_index_next(&c->index, hash, &at);
+  for (const uint64_t *at = p4_match_index_home(&c->index, hash);;) {
+    const uint32_t handle = p4_match_index_next(&at, hash);
     if (handle == P4_NONE) return P4_NONE;
     if (c->ranks[handle] == rank && p4_same_key(p4_table_record(t, handle), record, c->record_words)) return handle;
   }
@@ -165,9 +165,9 @@ static void free_entries(p4_table *t) {
   p4_table_control *c = t->control;
   free_kind(t);
   if (t->entries != NULL) p4_block_free(t->entries, c->capacity * t->entry_stride);
-  if (c->records != NULL) p4_block_free(c->records, (uint64_t)c->capacity * c->record_words * sizeof(uint64_t));
+  if (c->records != NULL) p4_block_free(c->records, c->record_bytes);
+  if (c->ranks != NULL) p4_block_free(c->ranks, c->rank_bytes);
   p4_match_index_free(&c->index);
-  free(c->ranks);
   p4_timeouts_free(&c->timeouts);
   p4_handles_free(&c->handles);
   *c = (p4_table_control){.extra_bytes = c->extra_bytes, .record_words = c->record_words};
@@ -217,24 +217,24 @@ static bool reserve(p4_table *t, uint32_t handle) {
     c->capacity = capacity;
     return true;
   }
-  const uint64_t entry_bytes = c->capacity * t->entry_stride;
-  const uint64_t record_bytes = (uint64_t)c->record_words * sizeof(uint64_t);
-  uint32_t *ranks = realloc(c->ranks, capacity * sizeof *ranks);
-  if (ranks == NULL) return false;
-  c->ranks = ranks;
-  uint64_t *records = p4_block_new(capacity * record_bytes);
-  if (records == NULL) return false;
-  uint8_t *entries = p4_block_grow(t->entries, entry_bytes, capacity * t->entry_stride);
-  if (entries == NULL) {
-    p4_block_free(records, capacity * record_bytes);
-    return false;
+  const uint64_t rank_bytes = sizeof *c->ranks * capacity;
+  const uint64_t record_bytes = sizeof *c->records * capacity * c->record_words;
+  /* Those that did grow before one that could not are only larger than they need to be. */
+  if (rank_bytes > c->rank_bytes) {
+    uint32_t *ranks = p4_block_grow(c->ranks, c->rank_bytes, rank_bytes);
+    if (ranks == NULL) return false;
+    c->ranks = ranks;
+    c->rank_bytes = rank_bytes;
   }
-  if (c->records != NULL) {
-    memcpy(records, c->records, c->capacity * record_bytes);
-    p4_block_free(c->records, c->capacity * record_bytes);
+  if (record_bytes > c->record_bytes) {
+    uint64_t *records = p4_block_grow(c->records, c->record_bytes, record_bytes);
+    if (records == NULL) return false;
+    c->records = records;
+    c->record_bytes = record_bytes;
   }
+  uint8_t *entries = p4_block_grow(t->entries, c->capacity * t->entry_stride, capacity * t->entry_stride);
+  if (entries == NULL) return false;
   t->entries = entries;
-  c->records = records;
   c->capacity = capacity;
   return true;
 }

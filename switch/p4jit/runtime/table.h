@@ -56,8 +56,11 @@ typedef struct p4_lpm_group {
 
 typedef struct p4_lpm {
   uint8_t *arena;            /* nodes, in lines of 64 bytes; line 0 is not used */
-  uint8_t *groups;           /* hashed like p4_exact: exact words, p4_lpm_group; one when there are none */
+  uint8_t *groups;           /* exact words, p4_lpm_group; one when there are none. Hashed, and doubled, like */
+  uint8_t *old_groups;       /* p4_exact's slots, but with wholly initialised ones */
+  uint64_t group_frontier;
   uint32_t group_shift;
+  uint32_t old_group_shift;
   uint32_t group_count;
   uint32_t lines, used;      /* of the arena */
   uint32_t free_blocks[34];  /* first free block of so many lines */
@@ -145,10 +148,12 @@ P4_INLINE uint64_t p4_lpm_window(const uint64_t *field, const unsigned words, un
 }
 
 P4_INLINE const p4_lpm_group *p4_lpm_group_find(const p4_table *t, const uint64_t *key, const unsigned words) {
-  const uint8_t *slot = t->lpm.groups;
-  if (words == 0) return (const p4_lpm_group *)slot;
-  const uint64_t stride = words * 8 + sizeof(p4_lpm_group);
-  slot += (p4_key_hash(key, words, t->seed) >> t->lpm.group_shift) * stride;
+  const p4_lpm *l = &t->lpm;
+  if (words == 0) return (const p4_lpm_group *)l->groups;
+  const uint64_t stride = words * 8 + sizeof(p4_lpm_group), hash = p4_key_hash(key, words, t->seed);
+  const uint8_t *slot = l->groups + (hash >> l->group_shift) * stride;
+  if (P4_UNLIKELY(hash >> l->old_group_shift >= l->group_frontier))
+    slot = l->old_groups + (hash >> l->old_group_shift) * stride;
   for (;; slot += stride) {
     const p4_lpm_group *group = (const p4_lpm_group *)(slot + words * 8);
     if (group->count == 0 || p4_same_key((const uint64_t *)slot, key, words)) return group;
@@ -167,20 +172,38 @@ P4_INLINE bool p4_lpm_begins(const uint64_t *field, const unsigned words, const 
   return difference == 0;
 }
 
+/* The slot a lookup starts from; `at`: the byte of the field it goes on with. */
+P4_INLINE uint64_t p4_lpm_first(const p4_lpm_group *group, const uint64_t *field, unsigned *at) {
+  *at = group->direct != NULL ? 2 : 0;
+  return group->direct != NULL ? group->direct[field[0] >> 48] : (uint64_t)group->root << 32;
+}
+
+P4_INLINE const p4_lpm_node *p4_lpm_node_at(const p4_table *t, uint32_t line) {
+  return (const p4_lpm_node *)(t->lpm.arena + (uint64_t)line * 64);
+}
+
+/* The slot of the field's byte in a node, and on to the next byte; 0 where the field lacks the bytes skipped. */
+P4_INLINE uint64_t p4_lpm_step(const p4_lpm_node *node, const uint64_t *field, const unsigned words, unsigned *at) {
+  if (node->skip != 0) {
+    if ((p4_lpm_window(field, words, *at) ^ node->skipped) >> (64 - 8 * node->skip) != 0) return 0;
+    *at += node->skip;
+  }
+  const unsigned byte = (unsigned)(field[*at / 8] >> (56 - *at % 8 * 8)) & 0xff;
+  const uint64_t before = node->starts[byte / 64] & ((UINT64_C(2) << byte % 64) - 1);
+  const unsigned run = node->ranks[byte / 64] + p4_count_bits(before);
+  ++*at;
+  return run != 0 ? node->slots[run - 1] : 0;
+}
+
 P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned words) {
   /* The field has at least a word: with one in all, the compiler knows that there is no group to look for. */
   const unsigned exact_words = words == 1 ? 0 : t->info->lpm_word;
   if (exact_words >= words) __builtin_unreachable();
   const uint64_t *field = key + exact_words;
   const unsigned field_words = words - exact_words;
-  const p4_lpm_group *group = p4_lpm_group_find(t, key, exact_words);
-  uint64_t slot = (uint64_t)group->root << 32;
+  unsigned at;
+  uint64_t slot = p4_lpm_first(p4_lpm_group_find(t, key, exact_words), field, &at);
   uint32_t best = 0;
-  unsigned at = 0;
-  if (group->direct != NULL) {
-    slot = group->direct[field[0] >> 48];
-    at = 2;
-  }
   for (;;) {
     const uint32_t child = (uint32_t)(slot >> 32);
     best = (uint32_t)slot != 0 ? (uint32_t)slot : best;
@@ -190,20 +213,62 @@ P4_INLINE p4_entry *p4_lpm_find(p4_table *t, const uint64_t *key, const unsigned
       if (p4_lpm_begins(field, field_words, (const uint64_t *)(entry + t->lpm.prefix_offset))) return (p4_entry *)entry;
       break;
     }
-    const p4_lpm_node *node = (const p4_lpm_node *)(t->lpm.arena + (uint64_t)child * 64);
+    const p4_lpm_node *node = p4_lpm_node_at(t, child);
     /* Most nodes have two lines or less: fetch the second while the first is on its way. */
     __builtin_prefetch((const uint8_t *)node + 64);
-    if (node->skip != 0) {
-      if ((p4_lpm_window(field, field_words, at) ^ node->skipped) >> (64 - 8 * node->skip) != 0) break;
-      at += node->skip;
-    }
-    unsigned byte = (unsigned)(field[at / 8] >> (56 - at % 8 * 8)) & 0xff;
-    uint64_t before = node->starts[byte / 64] & ((UINT64_C(2) << byte % 64) - 1);
-    unsigned run = node->ranks[byte / 64] + p4_count_bits(before);
-    slot = run != 0 ? node->slots[run - 1] : 0;
-    at++;
+    slot = p4_lpm_step(node, field, field_words, &at);
   }
   return best != 0 ? (p4_entry *)(t->entries + (best - 1) * t->entry_stride) : NULL;
+}
+
+/* A lookup on its way down. */
+typedef struct p4_lpm_lane {
+  const uint64_t *field;
+  uint32_t child;
+  uint32_t best;
+  unsigned at;
+} p4_lpm_lane;
+
+P4_INLINE void p4_lpm_enter(p4_lpm_lane *lane, uint64_t slot) {
+  lane->child = (uint32_t)(slot >> 32);
+  lane->best = (uint32_t)slot != 0 ? (uint32_t)slot : lane->best;
+}
+
+/* Bring what lookups of at most P4_ACCEPTED keys will read into the cache. They go down together, level by
+ * level, so that no lookup waits for the memory of another. */
+P4_INLINE void p4_lpm_prefetch(const p4_table *t, const uint64_t *keys, const unsigned words, const unsigned count) {
+  p4_lpm_lane lanes[P4_ACCEPTED];
+  const p4_lpm_group *groups[P4_ACCEPTED];
+  const unsigned exact_words = words == 1 ? 0 : t->info->lpm_word, field_words = words - exact_words;
+  if (exact_words >= words) __builtin_unreachable();
+  for (unsigned i = 0; i < count; i++) {
+    const uint64_t *key = keys + i * words;
+    groups[i] = p4_lpm_group_find(t, key, exact_words);
+    if (groups[i]->direct != NULL) __builtin_prefetch(&groups[i]->direct[key[exact_words] >> 48]);
+  }
+  for (unsigned i = 0; i < count; i++) {
+    lanes[i] = (p4_lpm_lane){.field = keys + i * words + exact_words};
+    p4_lpm_enter(&lanes[i], p4_lpm_first(groups[i], lanes[i].field, &lanes[i].at));
+  }
+  for (unsigned left = count; left != 0;) {
+    unsigned inside = 0;
+    for (unsigned i = 0; i < left; i++) {
+      const uint32_t child = lanes[i].child;
+      if (child != 0 && child < P4_LPM_ALONE) {
+        const uint8_t *node = (const uint8_t *)p4_lpm_node_at(t, child);
+        for (unsigned line = 0; line < 3; line++) __builtin_prefetch(node + line * 64);
+        lanes[inside++] = lanes[i];
+      } else {
+        const uint32_t handle = child != 0 ? child - P4_LPM_ALONE : lanes[i].best - 1;
+        if (handle != P4_NONE) __builtin_prefetch(t->entries + handle * t->entry_stride, 1);
+      }
+    }
+    left = inside;
+    for (unsigned i = 0; i < left; i++) {
+      const p4_lpm_node *node = p4_lpm_node_at(t, lanes[i].child);
+      p4_lpm_enter(&lanes[i], p4_lpm_step(node, lanes[i].field, field_words, &lanes[i].at));
+    }
+  }
 }
 
 /* Ternary and range tables. */

@@ -21,7 +21,9 @@ struct p4_table_control {
   /* All kinds but exact, by handle: */
   uint64_t *records;         /* the key and, in ternary and range tables, the mask */
   uint32_t record_words;
+  uint64_t record_bytes;     /* of records */
   uint32_t *ranks;           /* prefix length or priority */
+  uint64_t rank_bytes;       /* of ranks */
   p4_match_index index;
 };
 

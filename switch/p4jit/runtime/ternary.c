@@ -98,27 +98,45 @@ static void list_insert(p4_table *t, uint32_t handle, uint32_t count) {
 
 static void make_list(p4_table *t) {
   uint32_t count = 0;
-  for (uint32_t handle = 0; handle < t->ternary->end; handle++)
+  for (uint32_t handle = 0; handle < t->ternary->end && count < t->count; handle++)
     if (p4_handles_taken(&t->control->handles, handle)) list_insert(t, handle, count++);
   t->ternary->use_list = true;
 }
 
-/* A search is right whichever way it goes, so want of memory only means to go on with tuples. */
+static void drop_cuts(p4_ternary *y) {
+  p4_cuts_free(&y->cuts);
+  p4_cuts_build_free(&y->build);
+  y->use_cuts = false;
+}
+
+static bool building(const p4_ternary *y) { return y->build.phase != P4_BUILD_NONE; }
+
+static void build_some(p4_table *t, uint32_t steps) {
+  p4_ternary *y = t->ternary;
+  p4_cuts built;
+  if (!p4_cuts_build_step(t, &y->build, steps, &built)) return;
+  /* Without memory the old ones are still right. */
+  if (built.parts == NULL) return;
+  p4_cuts_free(&y->cuts);
+  y->cuts = built;
+  y->use_cuts = true;
+}
+
+/* A search is right whichever way it goes, so want of memory only means to go on as before. */
 void p4_ternary_settle(p4_table *t) {
   p4_ternary *y = t->ternary;
   if (!y->use_list && t->count <= P4_LIST_ENTRIES / 2) make_list(t);
   if (y->use_list) {
-    p4_cuts_free(&y->cuts);
-    y->use_cuts = false;
+    drop_cuts(y);
     return;
   }
   const uint64_t tuples = tuples_cost(t), cuts = cuts_cost(t);
   if (y->use_cuts ? tuples * 3 < cuts * 2 : tuples * 2 <= cuts * 3) {
-    p4_cuts_free(&y->cuts);
-    y->use_cuts = false;
-  } else if (!y->use_cuts || y->cuts.changes > y->cuts.built / 2 + P4_LIST_ENTRIES) {
-    y->use_cuts = p4_cuts_build(t, &y->cuts);
+    drop_cuts(y);
+    return;
   }
+  const bool wanted = !y->use_cuts || y->cuts.changes > y->cuts.built / 2 + P4_LIST_ENTRIES;
+  if (building(y) || (wanted && p4_cuts_build_start(t, &y->build))) build_some(t, P4_CONTROL_STEPS);
 }
 
 /* ---- tables --------------------------------------------------------------------------------------------------- */
@@ -132,7 +150,7 @@ bool p4_ternary_init(p4_table *t) {
 void p4_ternary_free(p4_table *t) {
   if (t->ternary == NULL) return;
   p4_tuples_free(&t->ternary->tuples);
-  p4_cuts_free(&t->ternary->cuts);
+  drop_cuts(t->ternary);
   free(t->ternary->effective);
   free(t->ternary);
   t->ternary = NULL;
@@ -147,7 +165,8 @@ bool p4_ternary_insert(p4_table *t, uint32_t handle) {
     list_insert(t, handle, t->count);
   else
     y->use_list = false;
-  /* Without room they are made anew when this entry is in. */
+  if (building(y)) p4_cuts_build_insert(t, &y->build, handle);
+  /* Without memory they are made anew when this entry is in. */
   if (y->use_cuts) y->use_cuts = p4_cuts_insert(t, &y->cuts, handle);
   return true;
 }
@@ -155,6 +174,7 @@ bool p4_ternary_insert(p4_table *t, uint32_t handle) {
 void p4_ternary_delete(p4_table *t, uint32_t handle) {
   p4_ternary *y = t->ternary;
   p4_tuples_delete(t, &y->tuples, handle);
+  if (building(y)) p4_cuts_build_delete(t, &y->build, handle);
   if (y->use_cuts) p4_cuts_delete(t, &y->cuts, handle);
   if (y->use_list) {
     uint32_t at = 0;
@@ -188,6 +208,7 @@ P4_INLINE p4_entry *search(p4_table *t, const uint64_t *key, const unsigned word
 }
 
 p4_entry *p4_ternary_search(p4_table *t, const uint64_t *key, unsigned words) {
+  if (P4_UNLIKELY(building(t->ternary))) build_some(t, P4_PACKET_STEPS);
   switch (words) {
     case 1: return search(t, key, 1);
     case 2: return search(t, key, 2);

@@ -32,6 +32,9 @@ typedef struct p4_tuples {
   uint32_t *tuple;           /* by handle */
   uint32_t handles;          /* there is room for */
   uint32_t deletions;        /* since `greatest` were last true */
+  enum { P4_ORDER_KEPT, P4_ORDER_MEASURED, P4_ORDER_MENDED } order_work;
+  uint32_t cursor;           /* handle or tuple that order_work is at */
+  uint32_t *measured;        /* by tuple: the greatest priority of its entries found so far, or since inserted */
 } p4_tuples;
 
 void p4_tuples_free(p4_tuples *s);
@@ -63,11 +66,13 @@ typedef struct p4_bit_vectors {
   p4_nibble nibbles[P4_NIBBLES]; /* the most selective first */
 } p4_bit_vectors;
 
-/* Make the vectors of some entries, the best first: a search that has found one skips blocks behind it. False,
- * and empty, when there is no memory. */
-bool p4_bit_vectors_build(const p4_table *t, p4_bit_vectors *v, const uint32_t *handles, uint32_t count);
+/* Vectors for about `count` entries, which have yet to be inserted, the best first: a search that has found one
+ * skips blocks behind it. `matches`: for each nibble of the key, how many of its 16 values an entry may match,
+ * summed over the entries (p4_bit_vectors_count). False, and empty, when there is no memory. */
+bool p4_bit_vectors_init(const p4_table *t, p4_bit_vectors *v, const uint32_t *matches, uint32_t count);
+void p4_bit_vectors_count(const p4_table *t, uint32_t *matches, uint32_t handle);
 void p4_bit_vectors_free(p4_bit_vectors *v);
-/* False: no room, build anew. */
+/* False when there is no memory. */
 bool p4_bit_vectors_insert(const p4_table *t, p4_bit_vectors *v, uint32_t handle);
 void p4_bit_vectors_delete(p4_bit_vectors *v, uint32_t handle);
 uint32_t p4_bit_vectors_search(const p4_table *t, const p4_bit_vectors *v, const uint64_t *key);
@@ -85,13 +90,62 @@ typedef struct p4_cuts {
   uint16_t bits[P4_CUTS];    /* of the key */
 } p4_cuts;
 
-/* Make the vectors of all entries. False, and empty, when there is no memory. */
-bool p4_cuts_build(const p4_table *t, p4_cuts *c);
+/* The parts an entry is in: `want` with any of the bits of `open`. */
+typedef struct p4_cut_parts {
+  uint32_t want;
+  uint32_t open;
+} p4_cut_parts;
+
+p4_cut_parts p4_cuts_parts(const p4_table *t, const p4_cuts *c, uint32_t handle);
+/* Visit them: `open` starts as all of them; false after the last. */
+static inline bool p4_cut_next(p4_cut_parts p, uint32_t *open) {
+  if (*open == 0) return false;
+  *open = (*open - 1) & p.open;
+  return true;
+}
+
 void p4_cuts_free(p4_cuts *c);
-/* False, and empty: no room, build anew. */
+/* False, and empty, when there is no memory. */
 bool p4_cuts_insert(const p4_table *t, p4_cuts *c, uint32_t handle);
 void p4_cuts_delete(const p4_table *t, p4_cuts *c, uint32_t handle);
 uint32_t p4_cuts_search(const p4_table *t, const p4_cuts *c, const uint64_t *key);
+
+/* ---- cuts_build.c: making cuts in steps, while entries come and go ------------------------------------------ */
+
+#define P4_CONTROL_STEPS 256u /* per control call */
+#define P4_PACKET_STEPS 16u   /* per lookup, so that a build ends when the control plane rests */
+
+typedef struct p4_bit_use {
+  uint64_t ones;             /* entries that want this bit set */
+  uint64_t either;           /* entries that match both of its values */
+} p4_bit_use;
+
+/* All zero: no build under way. The entries are put in order by a heap: a sort in steps. */
+typedef struct p4_cuts_build {
+  enum { P4_BUILD_NONE, P4_BUILD_SCAN, P4_BUILD_COUNT, P4_BUILD_MAKE, P4_BUILD_PLACE } phase;
+  uint32_t cursor;           /* handle, or in MAKE the part, that the phase is at */
+  uint8_t *stages;           /* by handle: absent, waiting in the heap, or placed */
+  uint32_t handles;          /* stages has room for */
+  uint64_t *heap;            /* ~priority << 32 | handle, the least first */
+  uint32_t waiting;          /* in the heap; those deleted or placed since are passed over */
+  uint32_t room;             /* of the heap */
+  p4_bit_use *use;           /* by bit of the key, from SCAN on */
+  uint32_t scanned;
+  uint32_t *sizes;           /* by part: entries, from COUNT on */
+  uint32_t *matches;         /* by part and nibble */
+  p4_cuts cuts;
+} p4_cuts_build;
+
+/* Begin. False, and none under way, when there is no memory. */
+bool p4_cuts_build_start(const p4_table *t, p4_cuts_build *b);
+void p4_cuts_build_free(p4_cuts_build *b);
+/* Go on for about `steps` entries. True when it ends: `cuts` is then complete and the caller's; empty when
+ * there was no memory. */
+bool p4_cuts_build_step(const p4_table *t, p4_cuts_build *b, uint32_t steps, p4_cuts *cuts);
+/* An entry that came. */
+void p4_cuts_build_insert(const p4_table *t, p4_cuts_build *b, uint32_t handle);
+/* An entry that goes. */
+void p4_cuts_build_delete(const p4_table *t, p4_cuts_build *b, uint32_t handle);
 
 /* ---- ternary.c ------------------------------------------------------------------------------------------------ */
 
@@ -105,6 +159,7 @@ struct p4_ternary {
   uint32_t list[P4_LIST_ENTRIES]; /* the best first */
   p4_tuples tuples;
   p4_cuts cuts;
+  p4_cuts_build build;       /* of the next cuts; the way of searching stays until it ends */
 };
 
 /* The value and the mask that an entry's key bits must have, range fields apart. */

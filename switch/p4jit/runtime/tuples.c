@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ternary_private.h"
 
+#define ORDER_STEPS 64u      /* entries or tuples looked at per deletion while the order is made true */
+#define ORDER_MENDS 4u       /* tuples that change their place per deletion */
+
 static uint32_t mask_hash(const p4_table *t, const uint64_t *mask) {
   return (uint32_t)(p4_key_hash(mask, t->info->key_words, t->seed) >> 32);
 }
@@ -46,33 +49,48 @@ static void order_remove(p4_tuples *s, uint32_t tuple) {
   memmove(&s->order[at], &s->order[at + 1], (s->count - at) * sizeof *s->order);
 }
 
-static int by_greatest(const void *a, const void *b) {
-  const p4_tuple_rank *x = a, *y = b;
-  if (x->greatest != y->greatest) return x->greatest > y->greatest ? -1 : 1;
-  return x->tuple < y->tuple ? -1 : x->tuple > y->tuple;
-}
-
-/* After as many deletions as there are entries, find the true greatest priorities again. */
+/* After as many deletions as there are entries, find the true greatest priorities again, some with each of the
+ * deletions that follow: measure by looking at all entries, then mend the order. */
 static void refresh_order(const p4_table *t, p4_tuples *s) {
-  if (++s->deletions <= t->count) return;
-  s->deletions = 0;
-  for (uint32_t i = 0; i < s->count; i++) s->ranked[s->order[i].tuple] = 0;
-  for (uint64_t i = 0; i <= s->heads.mask; i++) {
-    if (s->heads.slots[i] == 0) continue;
-    const uint32_t head = (uint32_t)s->heads.slots[i] - 1, tuple = s->tuple[head];
-    if (t->control->ranks[head] > s->ranked[tuple]) s->ranked[tuple] = t->control->ranks[head];
+  s->deletions++;
+  uint32_t reordered = 0;
+  for (uint32_t step = 0; step < ORDER_STEPS; step++) {
+    if (s->order_work == P4_ORDER_KEPT) {
+      if (s->deletions <= t->count) return;
+      s->deletions = 0;
+      memset(s->measured, 0, s->capacity * sizeof *s->measured);
+      s->cursor = 0;
+      s->order_work = P4_ORDER_MEASURED;
+    } else if (s->order_work == P4_ORDER_MEASURED) {
+      const uint32_t handle = s->cursor++;
+      if (handle >= t->ternary->end) {
+        s->cursor = 0;
+        s->order_work = P4_ORDER_MENDED;
+      } else if (p4_handles_taken(&t->control->handles, handle)) {
+        const uint32_t tuple = s->tuple[handle], priority = t->control->ranks[handle];
+        if (priority > s->measured[tuple]) s->measured[tuple] = priority;
+      }
+    } else {
+      const uint32_t tuple = s->cursor++;
+      if (tuple >= s->capacity) {
+        s->order_work = P4_ORDER_KEPT;
+        return;
+      }
+      if (!p4_handles_taken(&s->numbers, tuple) || s->measured[tuple] >= s->ranked[tuple]) continue;
+      order_remove(s, tuple);
+      order_insert(s, tuple, s->measured[tuple]);
+      if (++reordered == ORDER_MENDS) return;
+    }
   }
-  for (uint32_t i = 0; i < s->count; i++) s->order[i].greatest = s->ranked[s->order[i].tuple];
-  qsort(s->order, s->count, sizeof *s->order, by_greatest);
 }
 
 /* ---- tuples -------------------------------------------------------------------------------------------------- */
 
 static uint32_t find_tuple(const p4_table *t, const p4_tuples *s, const uint64_t *mask) {
   const uint32_t hash = mask_hash(t, mask);
-  if (s->by_mask.slots == NULL) return P4_NONE;
-  for (uint32_t at = hash;;) {
-    const uint32_t tuple = p4_match_index_next(&s->by_mask, hash, &at);
+  if (s->by_mask.now.slots == NULL) return P4_NONE;
+  for (const uint64_t *at = p4_match_index_home(&s->by_mask, hash);;) {
+    const uint32_t tuple = p4_match_index_next(&at, hash);
     if (tuple == P4_NONE || p4_same_key(mask_of(t, s, tuple), mask, t->info->key_words)) return tuple;
   }
 }
@@ -87,10 +105,12 @@ static bool reserve_tuples(const p4_table *t, p4_tuples *s) {
   if (sizes != NULL) s->sizes = sizes;
   uint32_t *ranked = realloc(s->ranked, capacity * sizeof *ranked);
   if (ranked != NULL) s->ranked = ranked;
+  uint32_t *measured = realloc(s->measured, capacity * sizeof *measured);
+  if (measured != NULL) s->measured = measured;
   const size_t mask_bytes = t->info->key_words * sizeof(uint64_t);
   uint64_t *masks = realloc(s->masks, capacity * mask_bytes);
   if (masks != NULL) s->masks = masks;
-  if (order == NULL || sizes == NULL || ranked == NULL || masks == NULL) return false;
+  if (order == NULL || sizes == NULL || ranked == NULL || measured == NULL || masks == NULL) return false;
   s->capacity = capacity;
   return true;
 }
@@ -101,6 +121,7 @@ static uint32_t new_tuple(const p4_table *t, p4_tuples *s, const uint64_t *mask,
   if (tuple == P4_NONE) return P4_NONE;
   memcpy(s->masks + (uint64_t)tuple * t->info->key_words, mask, t->info->key_words * sizeof *mask);
   s->sizes[tuple] = 0;
+  s->measured[tuple] = greatest;
   p4_match_index_put(&s->by_mask, mask_hash(t, mask), tuple);
   order_insert(s, tuple, greatest);
   return tuple;
@@ -117,6 +138,7 @@ void p4_tuples_free(p4_tuples *s) {
   free(s->masks);
   free(s->sizes);
   free(s->ranked);
+  free(s->measured);
   free(s->next);
   free(s->tuple);
   p4_handles_free(&s->numbers);
@@ -144,8 +166,8 @@ static bool reserve_handles(p4_tuples *s, uint32_t handle) {
 P4_INLINE uint32_t find_head(const p4_table *t, const p4_tuples *s, uint32_t tuple, const uint64_t *value,
                              const unsigned words) {
   const uint32_t hash = value_hash(t, tuple, value, words);
-  for (uint32_t at = hash;;) {
-    const uint32_t head = p4_match_index_next(&s->heads, hash, &at);
+  for (const uint64_t *at = p4_match_index_home(&s->heads, hash);;) {
+    const uint32_t head = p4_match_index_next(&at, hash);
     if (head == P4_NONE) return P4_NONE;
     if (s->tuple[head] == tuple && p4_same_key(p4_ternary_match(t, head), value, words)) return head;
   }
@@ -163,6 +185,7 @@ bool p4_tuples_insert(const p4_table *t, p4_tuples *s, uint32_t handle) {
     order_remove(s, tuple);
     order_insert(s, tuple, priority);
   }
+  if (priority > s->measured[tuple]) s->measured[tuple] = priority;
   s->sizes[tuple]++;
   s->tuple[handle] = tuple;
   const uint32_t hash = value_hash(t, tuple, value, words), head = find_head(t, s, tuple, value, words);

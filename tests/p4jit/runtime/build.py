@@ -69,7 +69,7 @@ class Driver:
             assert self._process.returncode == 0, f"{self._executable.name}: {self._process.returncode}"
 
 
-def compile_driver(name: str, modules: Iterable[str], directory: Path) -> Path:
+def compile_driver(name: str, modules: Iterable[str], directory: Path, flags: Iterable[str] = ()) -> Path:
     """Compile ``name``_driver.c beside this file with modules of the runtime; the path of the program."""
     executable = directory / name
     sources: list[Path] = [HERE / f"{name}_driver.c", *(RUNTIME / f"{module}.c" for module in modules)]
@@ -77,6 +77,7 @@ def compile_driver(name: str, modules: Iterable[str], directory: Path) -> Path:
         os.environ.get("CC", "cc"),
         *FLAGS,
         *SANITIZE,
+        *flags,
         f"-I{RUNTIME}",
         f"-I{HERE}",
         "-o",
@@ -89,8 +90,8 @@ def compile_driver(name: str, modules: Iterable[str], directory: Path) -> Path:
 
 
 @contextmanager
-def driver(name: str, *modules: str) -> Iterator[Driver]:
+def driver(name: str, *modules: str, flags: Iterable[str] = ()) -> Iterator[Driver]:
     with tempfile.TemporaryDirectory() as directory:
-        running = Driver(compile_driver(name, modules, Path(directory)))
+        running = Driver(compile_driver(name, modules, Path(directory), flags))
         yield running
         running.close()

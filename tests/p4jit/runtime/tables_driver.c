@@ -4,7 +4,7 @@
  */
 #include "profile.h"
 #include "script.h"
-#include "table.h"
+#include "ternary_private.h"
 
 #define MAX_WORDS 64
 
@@ -14,6 +14,78 @@ typedef struct fixture {
   p4_table_info info;
   p4_range_field ranges[8];
 } fixture;
+
+/* ---- how much a call does ---------------------------------------------------------------------------------- */
+
+/* Counted where test_table_growth.py compiles with what calls these: basic blocks, and cache lines that the C
+ * library copies, clears or moves. */
+static uint64_t work;
+/* The most in one call since they were last asked for. */
+static uint64_t control_work, packet_work;
+
+void __sanitizer_cov_trace_pc(void);
+__attribute__((no_sanitize_coverage)) void __sanitizer_cov_trace_pc(void) { work++; }
+
+#ifdef COUNT_WORK /* linked with --wrap */
+void *__real_memcpy(void *, const void *, size_t);
+void *__real_memmove(void *, const void *, size_t);
+void *__real_memset(void *, int, size_t);
+void *__real_calloc(size_t, size_t);
+void *__real_realloc(void *, size_t);
+void *__wrap_memcpy(void *to, const void *from, size_t bytes);
+void *__wrap_memmove(void *to, const void *from, size_t bytes);
+void *__wrap_memset(void *to, int value, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+
+void *__wrap_memcpy(void *to, const void *from, size_t bytes) {
+  work += bytes / 64;
+  return __real_memcpy(to, from, bytes);
+}
+
+void *__wrap_memmove(void *to, const void *from, size_t bytes) {
+  work += bytes / 64;
+  return __real_memmove(to, from, bytes);
+}
+
+void *__wrap_memset(void *to, int value, size_t bytes) {
+  work += bytes / 64;
+  return __real_memset(to, value, bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes) {
+  work += count * bytes / 64;
+  return __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes) {
+  work += bytes / 64;
+  return __real_realloc(old, bytes);
+}
+#endif
+
+#define COUNTED(most, call)                                 \
+  do {                                                      \
+    const uint64_t before_ = work;                          \
+    call;                                                   \
+    if (work - before_ > (most)) (most) = work - before_;   \
+  } while (0)
+
+/* Structures of which a part has moved: index, LPM groups, index of tuples' entries; phase of a ternary build;
+ * phase of the mending of tuples' order. */
+static void print_moves(const p4_table *t) {
+  const bool ternary = t->ternary != NULL;
+  printf("%d %d %d %d %d\n", t->control->index.old.slots != NULL, t->lpm.old_groups != NULL,
+         ternary && t->ternary->tuples.heads.old.slots != NULL, ternary ? (int)t->ternary->build.phase : 0,
+         ternary ? (int)t->ternary->tuples.order_work : 0);
+}
+
+static void print_work(void) {
+  printf("%" PRIu64 " %" PRIu64 "\n", control_work, packet_work);
+  control_work = packet_work = 0;
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------- */
 
 static uint32_t script_u32(void) { return (uint32_t)script_number(); }
 
@@ -43,6 +115,17 @@ static void init(fixture *f) {
   printf("%d\n", p4_table_init(&f->table, &f->info, has_profile ? &f->profile : NULL, extra, 12345));
 }
 
+/* As for a burst: of this key and of others. It must only read what there is. */
+static void prefetch_lpm(const p4_table *t, const uint64_t *key) {
+  const uint32_t words = t->info->key_words;
+  uint64_t keys[P4_ACCEPTED * MAX_WORDS];
+  for (uint64_t i = 0; i < P4_ACCEPTED; i++) {
+    memcpy(keys + i * words, key, words * sizeof *key);
+    keys[i * words + t->info->lpm_word] ^= i << 60;
+  }
+  p4_lpm_prefetch(t, keys, words, P4_ACCEPTED);
+}
+
 static p4_entry *find(fixture *f, const uint64_t *key) {
   p4_table *t = &f->table;
   /* Constant sizes, as generated code has, where the loops unroll. */
@@ -55,7 +138,7 @@ static p4_entry *find(fixture *f, const uint64_t *key) {
   }
   switch (f->info.kind) {
     case P4_EXACT: p4_exact_prefetch(t, key, f->info.key_words); FIND(p4_exact_find)
-    case P4_LPM: FIND(p4_lpm_find)
+    case P4_LPM: prefetch_lpm(t, key); FIND(p4_lpm_find)
     default: FIND(p4_ternary_find)
   }
 #undef FIND
@@ -83,9 +166,17 @@ static void insert(fixture *f) {
   const uint32_t length = script_u32();
   const uint64_t timeout = script_number(), now = script_number();
   uint32_t handle = P4_NONE;
-  const int status = p4_table_insert(&f->table, key, has_mask ? mask : NULL, prefix_length, priority, action, &data,
-                                     length, timeout, now, &handle);
+  int status;
+  COUNTED(control_work, status = p4_table_insert(&f->table, key, has_mask ? mask : NULL, prefix_length, priority,
+                                                 action, &data, length, timeout, now, &handle));
   printf("%d %" PRIu32 "\n", status, handle);
+}
+
+static void delete(fixture *f) {
+  const uint32_t handle = script_u32();
+  int status;
+  COUNTED(control_work, status = p4_table_delete(&f->table, handle));
+  printf("%d\n", status);
 }
 
 static void modify(fixture *f) {
@@ -101,7 +192,8 @@ static void packet(fixture *f) {
   uint64_t key[MAX_WORDS];
   read_words(key, f->info.key_words);
   const uint64_t now = script_number();
-  p4_entry *e = find(f, key);
+  p4_entry *e;
+  COUNTED(packet_work, e = find(f, key));
   if (e != NULL) {
     e->packets++;
     e->last_hit = now;
@@ -168,7 +260,11 @@ int main(void) {
     } else if (!strcmp(op, "modify")) {
       modify(&f);
     } else if (!strcmp(op, "delete")) {
-      printf("%d\n", p4_table_delete(&f.table, script_u32()));
+      delete(&f);
+    } else if (!strcmp(op, "moves")) {
+      print_moves(&f.table);
+    } else if (!strcmp(op, "work")) {
+      print_work();
     } else if (!strcmp(op, "packet")) {
       packet(&f);
     } else if (!strcmp(op, "entry")) {

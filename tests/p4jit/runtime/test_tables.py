@@ -30,7 +30,7 @@ from tests.p4jit.runtime.table_model import (
 )
 
 MODULES = [
-    *("table", "exact", "lpm", "ternary", "tuples", "cuts", "bit_vectors"),
+    *("table", "exact", "lpm", "ternary", "tuples", "cuts", "cuts_build", "bit_vectors"),
     *("blocks", "timeouts", "profile"),
 ]
 MS = 1_000_000

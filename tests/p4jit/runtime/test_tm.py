@@ -254,6 +254,9 @@ class Replay:
                 self.flush(number)
             case _:
                 raise AssertionError(operation)
+        # A port that could not send for a while, be it between two turns, has not been waiting all along.
+        able = {number for number, (when, _) in self.choices().items() if when <= self.now}
+        self.passed_over = {port: others for port, others in self.passed_over.items() if port in able}
 
     def flush(self, number: int) -> None:
         flushed = [port for p, port in self.ports.items() if number in (p, NONE)]
