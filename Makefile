@@ -26,5 +26,5 @@ setup:
 	@scripts/bootstrap
 
 clean:
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache switch/*.egg-info
-	find switch tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache switch/*.egg-info *.egg-info
+	find switch controller tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

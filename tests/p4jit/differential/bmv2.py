@@ -84,9 +84,9 @@ def decode_packet(message: bytes) -> tuple[int, bytes]:
 
 class Bmv2:
     """A running simple_switch_grpc. Use as a context manager; `load` it (or have another controller do so, at
-    ``address``), then `exchange` packets."""
+    ``address``), then `exchange` packets. ``options`` are further ones of the target's own."""
 
-    def __init__(self, device_id: int = 1) -> None:
+    def __init__(self, device_id: int = 1, options: Sequence[str] = (), queues: int = 8) -> None:
         self.device_id = device_id
         self.address, packets = (f"127.0.0.1:{_free_port()}" for _ in range(2))
         # Eight queues, as many as v1model's priority can name: with fewer, bmv2 drops what is beyond.
@@ -96,7 +96,7 @@ class Bmv2:
                 # Where bmv2 is built with Thrift, its port must not be another instance's.
                 *("--thrift-port", str(_free_port()), "--"),
                 *("--grpc-server-addr", self.address, "--dp-grpc-server-addr", packets),
-                *("--priority-queues", "8"),
+                *("--priority-queues", str(queues), *options),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -157,20 +157,34 @@ class Bmv2:
 
         When the client has no more to send, bmv2 ends the stream only after it is done with every packet.
         """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return list(self.packet_stream((self.device_id, port, data) for port, data in packets))
+            except grpc.RpcError as error:
+                # The stream is refused until the switch has taken up its first program.
+                if error.details() != "not ready" or time.monotonic() > deadline:
+                    raise DeviceError(f"bmv2: {error.code()} {error.details()}") from error
+
+    def packet_stream(self, requests: Iterable[tuple[int, int, bytes]]) -> Any:
+        """The data plane's stream, which one client can have at a time: (device ID, port, frame) in, (port,
+        frame) out."""
         call = self._channels[1].stream_stream(
             "/p4.bm.DataplaneInterface/PacketStream",
             request_serializer=encode_packet,
             response_deserializer=decode_packet,
         )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                requests = ((self.device_id, port, data) for port, data in packets)
-                return list(call(requests, timeout=EXCHANGE_SECONDS))
-            except grpc.RpcError as error:
-                # The stream is refused until the switch has taken up its first program.
-                if error.details() != "not ready" or time.monotonic() > deadline:
-                    raise DeviceError(f"bmv2: {error.code()} {error.details()}") from error
+        return call(iter(requests), timeout=EXCHANGE_SECONDS)
+
+    def set_port(self, port: int, up: bool) -> None:
+        """Have a port seem up or down; all are up at first."""
+        call = self._channels[1].unary_unary(
+            "/p4.bm.DataplaneInterface/SetPortOperStatus",
+            request_serializer=bytes,
+            response_deserializer=bytes,
+        )
+        request = b"\x08" + _varint(self.device_id) + b"\x10" + _varint(port) + b"\x18" + _varint(1 + up)
+        call(request, timeout=EXCHANGE_SECONDS)
 
     @property
     def running(self) -> bool:
