@@ -68,7 +68,8 @@ control Infrastructure(in headers_t headers, inout ingress_metadata_t ingress) {
     }
 
     apply {
-        if (headers.fabric.ipv6.isValid() || headers.ipv6.dst_addr[127:96] == SID_BLOCK) {
+        if (headers.fabric.ipv6.isValid() ||
+            (headers.ipv6.isValid() && headers.ipv6.dst_addr[127:96] == SID_BLOCK)) {
             refuse_destination();
         } else {
             infrastructure.apply();
