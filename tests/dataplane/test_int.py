@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from p4jit.target.interface import PortSpec
 
 from tests.dataplane.frames import OVERHEAD, Fabric, access, sid, tcp4, udp6
 from tests.dataplane.harness import Fabric as DinFabric
-from tests.dataplane.harness import MakeFabric, Node, P4jitNode
+from tests.dataplane.harness import MakeFabric, Node, P4jitNode, Program
+from tests.dataplane.harness.bmv2 import Bmv2Pool
 from tests.dataplane.int_md import OPTION_WORDS, WORDS, Hop, IntMd, known_words
+from tests.dataplane.linux_chain import LiveNode
 from tests.dataplane.telemetry import (
     BASE,
     CLIENT_LEAF,
@@ -399,3 +403,53 @@ def test_hop_latencies_and_links_make_up_the_whole_delay(make_embedded_fabric: M
         (arrival,) = [each for each in arrivals if mark in each.data]
         assert sum(latencies) + links == arrival.time - index * 11_000
     assert waited > 0, "somebody queued"
+
+
+def latencies_of(frame: bytes, hops: int) -> list[int]:
+    option = IntMd.parse(frame[14 + OVERHEAD :][: 16 + 16 * hops])
+    return [struct.unpack("!4I", hop)[2] for hop in option.hops()]
+
+
+def test_bmv2_s_hop_latencies_are_within_the_observed_delay(bmv2_pool: Bmv2Pool, program: Program) -> None:
+    """With real processes, which take real time."""
+
+    def chain(*names: str) -> DinFabric:
+        fabric = DinFabric()
+        for index, name in enumerate(names):
+            fabric.add(bmv2_pool.node(index, name, program))
+        return fabric
+
+    fabric = three(chain, 0, None)
+    watch(fabric["client"])
+    for _ in range(5):
+        began = time.monotonic_ns()
+        fabric.exchange("client", HOST, access(tcp4()), expect=1)
+        observed = time.monotonic_ns() - began
+        found = latencies_of(fabric.carried[-1][3], 2)
+        assert len(found) == 2
+        assert 0 < sum(found) <= observed
+
+
+def test_live_hop_latencies_are_within_the_observed_delay(program: Program) -> None:
+    """p4jit on the wall clock: a packet through two switches, carried from one to the other by hand."""
+    ports = {port: PortSpec("memory") for port in (0, HOST, UP, DOWN)}
+    with LiveNode(program, "client", ports) as leaf, LiveNode(program, "spine", ports) as spine:
+        make_leaf(leaf, CLIENT_LEAF, client=True, via_spine=CLIENT_SPINE_ID)
+        watch(leaf)
+        clock(spine, CLIENT_SPINE_ID)
+        spine.insert("ports", {"port": UP}, "set_fabric")
+        spine.set_default("boundaries", "inside")
+        spine.insert("segments", {"sid": (0xFCBBBB00 << 32 | CLIENT_SPINE_ID << 16, 48)}, "end")
+        route(spine, sid(SERVER_LEAF), 48, DOWN)
+        for _ in range(20):
+            began = time.monotonic_ns()
+            leaf.send(HOST, access(tcp4()))
+            ((port, frame),) = leaf.receive()
+            assert port == UP
+            spine.send(UP, frame)
+            ((port, frame),) = spine.receive()
+            observed = time.monotonic_ns() - began
+            assert port == DOWN
+            found = latencies_of(frame, 2)
+            assert len(found) == 2
+            assert sum(found) <= observed
