@@ -397,6 +397,19 @@ def test_sequence_numbers_under_load(node: Node) -> None:
     assert sorted(numbers) == list(range(count))
 
 
+def test_sequence_numbers_from_several_threads(node: Node) -> None:
+    """bmv2 numbers in the threads of the clones' ports: with four of them, four at once."""
+    leaf(node)
+    report_drops(node, PORT)
+    node.clone_session(1, 20, 21, 22, 23)
+    numbers: list[int] = []
+    for _ in range(40):
+        for port in range(24, 32):
+            node.send(port, access(tcp4()))
+        numbers += [report.sequence for report in reports_of(node.receive())]
+    assert sorted(numbers) == list(range(40 * 8 * 4))
+
+
 def test_sequence_numbers_wrap(embedded: P4jitNode) -> None:
     leaf(embedded)
     report_drops(embedded, PORT)
