@@ -36,14 +36,6 @@ bit<32> change_16(in bit<16> before, in bit<16> after) {
     return (bit<32>)(~before) + (bit<32>)after;
 }
 
-bit<32> change_32(in bit<32> before, in bit<32> after) {
-    return sum_32(~before) + sum_32(after);
-}
-
-bit<32> change_48(in bit<48> before, in bit<48> after) {
-    return sum_48(~before) + sum_48(after);
-}
-
 bit<32> change_128(in bit<128> before, in bit<128> after) {
     return sum_128(~before) + sum_128(after);
 }

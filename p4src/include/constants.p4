@@ -75,7 +75,7 @@ const bit<32> SID_BLOCK = DIN_SID_BLOCK;
 
 const bit<8>  SRH_ROUTING_TYPE = 4;
 const bit<16> UDP_PORT_GENEVE  = 6081;
-const bit<6>  UDP_ENTROPY_PREFIX = 0x30;  // source ports 0xc000 to 0xffff carry 10 + 4 bits of the flow hash
+const bit<2>  UDP_ENTROPY_PREFIX = 3;  // source ports 0xc000 to 0xffff: 14 bits of the flow hash
 const bit<16> GENEVE_CLASS_DIN = 0xff44;  // experimental (RFC 8926, 7)
 const bit<16> GENEVE_CLASS_INT = 0x0103;  // INT v2.1, 5.7.4
 const bit<8>  GENEVE_TYPE_DIN  = 0x01;

@@ -95,7 +95,6 @@ struct ingress_metadata_t {
     instance_id_t cookie;          // instance of a verified session cookie; 0: none
     bit<16>       session;
     bit<32>       flow_hash;       // the same for all packets of a connection in one direction
-    bit<32>       connection_hash; // the same in both directions
     group_id_t    group;
     instance_id_t instance;        // 0: none
     leaf_id_t     leaf;            // destination that is not an instance; 0: none

@@ -119,7 +119,7 @@ parser PacketParser(packet_in packet, inout headers_t headers, inout ingress_met
 
     state parse_din_option {
         transition select(packet.lookahead<bit<36>>()) {
-            0xff44_01_06_1: parse_din_option_body;
+            GENEVE_CLASS_DIN ++ GENEVE_TYPE_DIN ++ 8w6 ++ DIN_VERSION: parse_din_option_body;
             default: accept;
         }
     }
@@ -135,7 +135,7 @@ parser PacketParser(packet_in packet, inout headers_t headers, inout ingress_met
     state parse_int_option {
         // What is left of the options must be the INT option: `length` and `opt_len` agree.
         transition select(packet.lookahead<bit<24>>()) {
-            0x0103_01: parse_int_option_body;
+            GENEVE_CLASS_INT ++ GENEVE_TYPE_INT_MD: parse_int_option_body;
             default: accept;
         }
     }
@@ -217,7 +217,7 @@ parser PacketParser(packet_in packet, inout headers_t headers, inout ingress_met
     state parse_destination_options {
         // Extension length, option type, option length, version.
         transition select(packet.lookahead<bit<36>>()[27:0]) {
-            0x02_1e_14_1: parse_host_option;
+            DIN_OPTION_EXT_LEN ++ DIN_OPTION_TYPE ++ DIN_OPTION_LENGTH ++ DIN_VERSION: parse_host_option;
             default: accept;
         }
     }

@@ -60,4 +60,4 @@ def test_enumerations(enum: type[IntEnum], type_name: str, prefix: str, file: st
 
 
 def test_ports_of_entropy() -> None:
-    assert CONSTANTS["UDP_ENTROPY_PREFIX"] << 10 == constants.UDP_ENTROPY_BASE
+    assert CONSTANTS["UDP_ENTROPY_PREFIX"] << 14 == constants.UDP_ENTROPY_BASE
