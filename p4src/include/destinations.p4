@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where hosts are: for responses, and for all traffic that no service is involved in.
+// Where hosts are: for responses, for all traffic that no service is involved in, and at the end of a path that names
+// no function (srv6.p4, end_lookup).
 //
 //   destinations: (tenant, longest prefix) -> another leaf, or a local function when the host is on this one
 
@@ -17,12 +18,14 @@ control Destinations(inout ingress_metadata_t ingress) {
         ingress.leaf = leaf;
     }
 
-    // No path is needed, and none has a latency.
+    // No path is needed, and none has a latency. At the end of one, slack is what the path has left of it.
     @id(TO_FUNCTION_ACTION_ID)
     @action_restriction("function != 0")
     action to_function(@id(1) @refers_to(functions , function) function_id_t function) {
         ingress.function = function;
-        ingress.slack = initial_slack(ingress.deadline, 0);
+        if (ingress.verdict == VERDICT_NONE) {
+            ingress.slack = initial_slack(ingress.deadline, 0);
+        }
     }
 
     @id(NO_DESTINATION_ACTION_ID)
@@ -55,6 +58,10 @@ control Destinations(inout ingress_metadata_t ingress) {
                 ingress.drop_reason = DROP_NONE;
                 ingress.punt_reason = PUNT_NO_DESTINATION;
                 ingress.verdict = VERDICT_PUNT;
+            } else if (ingress.drop_reason == DROP_NONE && ingress.verdict == VERDICT_DELIVER &&
+                       ingress.function == 0) {
+                // The path ended at a leaf that does not have the host. Sent on, it could come back.
+                ingress.drop_reason = DROP_FUNCTION;
             }
         }
     }

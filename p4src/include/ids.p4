@@ -87,6 +87,7 @@
 #define END_ACTION_ID                 0x01000a01
 #define END_FUNCTION_ACTION_ID        0x01000a02
 #define PASS_ACTION_ID                0x01000a03
+#define END_LOOKUP_ACTION_ID          0x01000a04
 
 // delivery.p4: block 0x0b
 #define FUNCTIONS_TABLE_ID            0x02000b01

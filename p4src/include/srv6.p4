@@ -4,6 +4,7 @@
 //   segments: the longest prefix of the destination address that is a SID of ours
 //     block:node::/48            end           shift the list, route on what comes next
 //     block:node:function::/64   end_function  the path ends here, in one of our functions
+//                                end_lookup    the path ends here, and the tenant's destination says in which of them
 //     nothing                    pass          another node's: route as it is
 
 #ifndef DIN_SRV6_P4_
@@ -49,9 +50,17 @@ control Segments(in headers_t headers, inout ingress_metadata_t ingress) {
 
     // The function is this node's own number of an instance or a port: see delivery.p4.
     @id(END_FUNCTION_ACTION_ID)
+    @action_restriction("function != 0")
     action end_function(@id(1) @refers_to(functions , function) function_id_t function) {
         ingress.verdict = VERDICT_DELIVER;
         ingress.function = function;
+    }
+
+    // End.DT46 (RFC 8986, 4.8), its tables the tenants' `destinations`: one path to a leaf serves all its hosts.
+    // Destinations says the function, which is 0 until then.
+    @id(END_LOOKUP_ACTION_ID)
+    action end_lookup() {
+        ingress.verdict = VERDICT_DELIVER;
     }
 
     @id(PASS_ACTION_ID)
@@ -67,6 +76,7 @@ control Segments(in headers_t headers, inout ingress_metadata_t ingress) {
         actions = {
             end;
             end_function;
+            end_lookup;
             @defaultonly pass;
         }
         const default_action = pass();

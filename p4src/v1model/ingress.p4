@@ -128,15 +128,20 @@ control SwitchIngress(inout headers_t headers, inout metadata_t metadata,
                     }
                     if (metadata.ingress.drop_reason == DROP_NONE && metadata.ingress.verdict == VERDICT_NONE) {
                         flow_hashes.apply(metadata.ingress);
-                        if (metadata.ingress.direction == DIRECTION_REQUEST) {
-                            steering.apply(headers, metadata.ingress);
-                        } else {
-                            destinations.apply(metadata.ingress);
-                        }
-                        if (metadata.ingress.drop_reason == DROP_NONE &&
-                            metadata.ingress.verdict == VERDICT_NONE && metadata.ingress.function == 0) {
-                            paths.apply(metadata.ingress);
-                        }
+                    }
+                }
+                // Where to is open, or a path ended here in a lookup: then only which function is.
+                if (metadata.ingress.drop_reason == DROP_NONE) {
+                    if (metadata.ingress.verdict == VERDICT_NONE &&
+                        metadata.ingress.direction == DIRECTION_REQUEST) {
+                        steering.apply(headers, metadata.ingress);
+                    } else if (metadata.ingress.verdict == VERDICT_NONE ||
+                               (metadata.ingress.verdict == VERDICT_DELIVER && metadata.ingress.function == 0)) {
+                        destinations.apply(metadata.ingress);
+                    }
+                    if (metadata.ingress.drop_reason == DROP_NONE && metadata.ingress.verdict == VERDICT_NONE &&
+                        metadata.ingress.function == 0) {
+                        paths.apply(metadata.ingress);
                     }
                 }
             }

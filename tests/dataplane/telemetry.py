@@ -20,6 +20,8 @@ HOST, UP, DOWN, COLLECTOR = 1, 9, 10, 30
 CLIENT_LEAF, SERVER_LEAF = 0x0A01, 0x0A02
 CLIENT_SPINE_ID = 0x0B01
 HOST_FUNCTION, COLLECTOR_FUNCTION = 0xF001, 0xF00C
+#: An ID whose meaning is to look the destination up: see `end_lookup`.
+LOOKUP = 0xF0FF
 TENANT, ZONE, LABEL = 7, 3, 9
 LABEL_UNKNOWN = 0xFF
 SESSION = 1
@@ -93,6 +95,11 @@ def make_leaf(
 
 
 FUNCTION = {"function": HOST_FUNCTION}
+
+
+def end_lookup(node: Node, own: int) -> None:
+    """What ends here by `LOOKUP` goes where the tenant's destinations say."""
+    node.insert("segments", {"sid": (0xFCBBBB00 << 32 | own << 16 | LOOKUP, 64)}, "end_lookup")
 
 
 def path(

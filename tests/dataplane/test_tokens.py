@@ -18,12 +18,14 @@ from tests.dataplane.telemetry import (
     CLIENT_LEAF,
     HOST,
     HOST_FUNCTION,
+    LOOKUP,
     SERVER_LEAF,
     TENANT,
     UP,
     ZONE,
     Report,
     collect,
+    end_lookup,
     function,
     make_leaf,
     reports_of,
@@ -110,16 +112,27 @@ def make_common_leaf(node: Node, *flows: Flow) -> None:
     watch_tokens(node)
 
 
-def from_fabric(leaf: int, packet: bytes, response: int, flow_: Flow) -> bytes:
+def make_looked_up(node: Node, *flows: Flow) -> None:
+    make_client_leaf(node, *flows)
+    end_lookup(node, CLIENT_LEAF)
+
+
+def from_fabric(leaf: int, packet: bytes, response: int, flow_: Flow, function: int = HOST_FUNCTION) -> bytes:
     din = Din(watched=1, service=SERVICE, response=response, flow_hash=flow_.hash)
-    return Fabric(sid(leaf, HOST_FUNCTION), packet, din).frame()
+    return Fabric(sid(leaf, function), packet, din).frame()
 
 
-def at_client(node: Node, flow_: Flow, response: bool, flags: str, payload: bytes) -> list[tuple[int, bytes]]:
+def at_client(
+    node: Node, flow_: Flow, response: bool, flags: str, payload: bytes, function: int = HOST_FUNCTION
+) -> list[tuple[int, bytes]]:
     if response:
         packet = bytes(flow_.answer(flags, payload))
-        return node.exchange(UP, from_fabric(CLIENT_LEAF, packet, 1, flow_))
+        return node.exchange(UP, from_fabric(CLIENT_LEAF, packet, 1, flow_, function))
     return node.exchange(HOST, access(flow_.packet(flags, payload)))
+
+
+def looked_up(node: Node, flow_: Flow, response: bool, flags: str, payload: bytes) -> list[tuple[int, bytes]]:
+    return at_client(node, flow_, response, flags, payload, LOOKUP)
 
 
 def at_server(node: Node, flow_: Flow, response: bool, flags: str, payload: bytes) -> list[tuple[int, bytes]]:
@@ -139,6 +152,7 @@ PLACES_SEEN = [
     Place("client's leaf", make_client_leaf, at_client),
     Place("server's leaf", make_server_leaf, at_server),
     Place("same leaf", make_common_leaf, at_both),
+    Place("client's leaf, by a lookup", make_looked_up, looked_up),
 ]
 
 
