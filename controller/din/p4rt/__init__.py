@@ -1,2 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From decisions to switches: entries, and how they get there over P4Runtime."""
+"""From decisions to switches: entries, and how they get there over P4Runtime.
+
+| module | public |
+|---|---|
+| `entry` | `State`: what is to be in a switch; `key`, `default`, `action`, `member` |
+| `program` | `Program`, `default_program()`: the compiled P4 program by its names |
+| `canonical` | `canonical(program, state)`: a state as switches give it back, or `BadStateError`; `show(key)` |
+| `codec` | `Codec`: entries to and from messages |
+| `diff` | `diff(have, want) -> Changes`; `BlastRadius` |
+| `order` | `Order(program).batches(changes)`: make before break |
+| `events` | `Up`, `Down`, `BecamePrimary`, `BecameBackup`, `NoPrimary`, `PortChanged`, `PacketIn`, ... |
+| `connection` | `Target`, `Connection`: one switch, connected and fenced by term; `packet_out`; its errors |
+| `counters` | `read_counter(connection, name, indices)`, `read_counters` |
+| `reconcile` | `Reconciler`: keeps one switch as it is to be; `Result`, `Outcome`, `Preview` |
+| `fleet` | `Fleet`: all switches: `apply`, `preview`, `raise_term`, `add`, `remove` |
+
+Usually: `async with Fleet(targets, term=..., on_event=...) as fleet: await fleet.apply({name: state})`.
+"""

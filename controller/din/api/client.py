@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A controller's API, for programs: over its Unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from .schema import (
+    Applied,
+    ApplyRequest,
+    Changes,
+    DecisionView,
+    DrainProgress,
+    DrainRequest,
+    ModelText,
+    Pick,
+    PlanView,
+    Refusal,
+    RevisionView,
+    RollbackRequest,
+    Status,
+    SteeringRequest,
+)
+
+SOCKET_NAME = "controller.sock"
+#: An apply waits for its switches.
+_TIMEOUT = 120.0
+
+
+class NotRunningError(ConnectionError):
+    """No controller answers there."""
+
+
+class RefusedError(Exception):
+    """The controller did not do it, and says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.refusal = refusal
+
+
+class Client:
+    """Of the controller whose state directory this is. All methods: NotRunningError, RefusedError."""
+
+    def __init__(self, state: Path) -> None:
+        self.socket = state / SOCKET_NAME
+        transport = httpx.HTTPTransport(uds=str(self.socket))
+        self._http = httpx.Client(transport=transport, base_url="http://controller", timeout=_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise self._silent(error) from None
+        _raise_refusal(answer)
+        return (
+            answer.json()
+            if answer.headers.get("content-type", "").startswith("application/json")
+            else answer.text
+        )
+
+    def _silent(self, error: Exception) -> NotRunningError:
+        return NotRunningError(f"no controller answers at {self.socket} ({error}). Start one with din up")
+
+    def status(self) -> Status:
+        return Status.model_validate(self._ask("GET", "/v1/status"))
+
+    def plan(self) -> PlanView:
+        return PlanView.model_validate(self._ask("GET", "/v1/plan"))
+
+    def explain(self, service: str, leaf: str) -> list[DecisionView]:
+        found = self._ask("GET", "/v1/explain", params={"service": service, "leaf": leaf})
+        return [DecisionView.model_validate(each) for each in found]
+
+    def revisions(self) -> list[RevisionView]:
+        return [RevisionView.model_validate(each) for each in self._ask("GET", "/v1/revisions")]
+
+    def pick(self, service: str, leaf: str) -> Pick:
+        return Pick.model_validate(self._ask("GET", "/v1/pick", params={"service": service, "leaf": leaf}))
+
+    def latency(self, since: float = 0.0) -> dict[str, Any]:
+        found: dict[str, Any] = self._ask("GET", "/v1/latency", params={"since": since})
+        return found
+
+    def metrics(self) -> str:
+        return str(self._ask("GET", "/metrics"))
+
+    def diff(self, model: ModelText | None = None) -> Changes:
+        body = None if model is None else model.model_dump()
+        return Changes.model_validate(self._ask("POST", "/v1/diff", json=body))
+
+    def apply(self, request: ApplyRequest) -> Applied:
+        return Applied.model_validate(self._ask("POST", "/v1/apply", json=request.model_dump()))
+
+    def rollback(self, request: RollbackRequest) -> Applied:
+        return Applied.model_validate(self._ask("POST", "/v1/rollback", json=request.model_dump()))
+
+    def set_steering(self, request: SteeringRequest) -> None:
+        self._ask("POST", "/v1/steering", json=request.model_dump())
+
+    def undrain(self, instance: str) -> None:
+        self._ask("POST", f"/v1/undrain/{instance}")
+
+    def drain(self, request: DrainRequest) -> Iterator[DrainProgress]:
+        """Until it is drained or cut."""
+        try:
+            with self._http.stream(
+                "POST", "/v1/drain", json=request.model_dump(), timeout=request.deadline + _TIMEOUT
+            ) as answer:
+                if answer.is_error:
+                    answer.read()
+                _raise_refusal(answer)
+                for line in answer.iter_lines():
+                    yield DrainProgress.model_validate_json(line)
+        except httpx.TransportError as error:
+            raise self._silent(error) from None
+
+
+def _raise_refusal(answer: httpx.Response) -> None:
+    if not answer.is_error:
+        return
+    try:
+        refusal = Refusal.model_validate(answer.json())
+    except ValueError:
+        refusal = Refusal(error=f"the controller answered {answer.status_code}: {answer.text[:200]}")
+    raise RefusedError(refusal)

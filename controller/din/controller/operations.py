@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators ask of a controller: the other side of `din.api`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from din.api.app import RefusedError
+from din.api.schema import (
+    Applied,
+    ApplyRequest,
+    Changes,
+    DecisionView,
+    DrainProgress,
+    DrainRequest,
+    InstanceStatus,
+    LinkStatus,
+    ModelText,
+    Pick,
+    PlanView,
+    Refusal,
+    RevisionView,
+    RollbackRequest,
+    ServiceStatus,
+    Status,
+    SteeringRequest,
+    SwitchStatus,
+)
+from din.measure.cats import scores
+from din.model.policy import InstanceChoice, PathChoice
+from din.model.problem import ModelError
+from din.p4rt.canonical import BadStateError
+from din.p4rt.compile import TooManySegmentsError, compile_network
+from din.p4rt.entry import State
+from din.p4rt.reconcile import Outcome, Preview
+
+from .controller import BucketMap, Controller
+from .desired import Desired, prepare
+from .store import Revision
+from .views import changes_view, decision_view, problem_view
+
+#: Seconds between looks at a drain.
+_DRAIN_SECONDS = 0.25
+
+
+def refuse(status: int, error: str, **more: Any) -> RefusedError:
+    return RefusedError(status, Refusal(error=error, **more))
+
+
+class ControllerOperations:
+    """`din.api.app.Operations` of a running controller."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    # ---- looking -----------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        controller, desired = self._controller, self._controller.desired
+        steering = desired.model.steering
+        switches = self._switches()
+        return Status(
+            model=desired.model.name,
+            revision=desired.number,
+            uptime=time.monotonic() - controller.started,
+            role="primary" if all(each.primary for each in switches if each.connected) else "backup",
+            instance_choice=steering.instances.value,
+            path_choice=steering.paths.value,
+            switches=switches,
+            links=self._links(),
+            instances=self._instances(),
+            services=[
+                ServiceStatus(
+                    name=service.name,
+                    dns=service.dns,
+                    addresses=[str(each) for each in service.addresses],
+                    port=service.port,
+                    served_model=service.served_model,
+                    alive=sum(
+                        each.name in controller.plan.alive
+                        for each in desired.model.instances_of(service.name)
+                    ),
+                    instances=len(desired.model.instances_of(service.name)),
+                )
+                for service in desired.model.services
+            ],
+        )
+
+    def _switches(self) -> list[SwitchStatus]:
+        controller = self._controller
+        found = []
+        for switch in controller.desired.model.switches:
+            connection = controller.fleet.connection(switch.name)
+            result = controller.results.get(switch.name)
+            wanted = controller.states.get(switch.name, {})
+            done = result is not None and result.outcome is Outcome.DONE
+            found.append(
+                SwitchStatus(
+                    name=switch.name,
+                    role=switch.role.value,
+                    target=switch.target.value,
+                    address=connection.target.address,
+                    connected=connection.is_up,
+                    primary=connection.is_primary,
+                    entries=len(wanted),
+                    pending=0 if done else len(wanted),
+                    error=connection.reason or ("; ".join(result.errors[:3]) if result else ""),
+                    ports_down=sorted(
+                        hop.src_port
+                        for hop in controller.desired.wiring.hops_of(switch.name)
+                        if not controller.measured.link(hop.key).up
+                    ),
+                )
+            )
+        return found
+
+    def _links(self) -> list[LinkStatus]:
+        controller = self._controller
+        found = []
+        for hop in controller.desired.wiring.hops:
+            state = controller.measured.link(hop.key)
+            found.append(
+                LinkStatus(
+                    src=hop.src,
+                    src_port=hop.src_port,
+                    dst=hop.dst,
+                    dst_port=hop.dst_port,
+                    up=state.up,
+                    delay=hop.link.delay,
+                    extra=state.latency,
+                    age=None if state.at is None else controller.measured.at - state.at,
+                    miswired=controller.links.miswired.get(hop.key, ""),
+                )
+            )
+        return found
+
+    def _instances(self) -> list[InstanceStatus]:
+        controller, model = self._controller, self._controller.desired.model
+        found = []
+        for instance in model.instances:
+            state = controller.measured.instance(instance.name)
+            load, connections = state.load, state.connections
+            found.append(
+                InstanceStatus(
+                    name=instance.name,
+                    service=instance.service,
+                    host=instance.host,
+                    leaf=model.host[instance.host].leaf,
+                    variant=instance.variant,
+                    alive=state.alive,
+                    reason=state.reason,
+                    drained=instance.name in controller.drained,
+                    running=load.running if load else None,
+                    waiting=load.waiting if load else None,
+                    kv_usage=load.kv_usage if load else None,
+                    in_flight=connections.in_flight if connections else None,
+                    level=scores(state, model.service[instance.service].slo, slots=instance.slots).overall,
+                )
+            )
+        return found
+
+    def plan(self) -> PlanView:
+        controller = self._controller
+        model, measured = controller.desired.model, controller.measured
+        decisions = [
+            decision_view(each, model, measured) for _, each in sorted(controller.plan.decisions.items())
+        ]
+        return PlanView(revision=controller.desired.number, decisions=decisions)
+
+    def explain(self, service: str, leaf: str) -> list[DecisionView]:
+        model = self._controller.desired.model
+        if service not in model.service:
+            raise refuse(404, f"there is no service {service}; there are {', '.join(model.service)}")
+        if leaf not in model.switch:
+            raise refuse(404, f"there is no switch {leaf}; there are {', '.join(model.switch)}")
+        found = [each for each in self.plan().decisions if each.service == service and each.leaf == leaf]
+        if not found:
+            raise refuse(
+                404, f"nobody at {leaf} may use {service}: no host of a tenant that it serves is there"
+            )
+        return found
+
+    def revisions(self) -> list[RevisionView]:
+        current = self._controller.desired.number
+        return [
+            RevisionView(
+                number=each.number,
+                at=each.at,
+                file=each.file,
+                reason=each.reason,
+                current=each.number == current,
+            )
+            for each in self._controller.store.revisions()
+        ]
+
+    def pick(self, service: str, leaf: str) -> Pick:
+        """By the shares that new connections are steered with."""
+        controller = self._controller
+        self.explain(service, leaf)
+        shares: dict[str, float] = {}
+        for aggregate, decision in controller.plan.decisions.items():
+            if (aggregate.service, aggregate.leaf, aggregate.label) == (service, leaf, ""):
+                shares = {name: share for name, share in decision.shares.items() if share > 0}
+                break
+        if not shares:
+            raise refuse(409, f"no instance of {service} may be used from {leaf} now: din explain says why")
+        (chosen,) = random.choices(list(shares), list(shares.values()))
+        found = controller.desired.model.service[service]
+        return Pick(
+            service=service,
+            instance=chosen,
+            instance_id=controller.desired.ids.of("instance", chosen),
+            service_id=controller.desired.ids.of("service", service),
+            addresses=[str(each) for each in found.addresses],
+            port=found.port,
+        )
+
+    def metrics(self) -> str:
+        return ""
+
+    def latency(self, since: float) -> dict[str, Any]:
+        return {}
+
+    # ---- changing ----------------------------------------------------------------------------------------
+
+    def _prepare(self, text: str, file: str, number: int) -> tuple[Desired, dict[str, State], Any, BucketMap]:
+        controller = self._controller
+        try:
+            desired = prepare(text, file, number, controller.desired.ids)
+        except ModelError as error:
+            problems = [problem_view(each) for each in error.problems]
+            raise refuse(
+                422, f"{file}: the model has errors; nothing was changed", problems=problems
+            ) from None
+        plan, buckets = controller.prepare(desired, time.monotonic())
+        try:
+            states = compile_network(controller.context(desired, plan, buckets))
+        except TooManySegmentsError as error:
+            raise refuse(422, str(error)) from None
+        return desired, states, plan, buckets
+
+    async def _preview(self, states: Mapping[str, State]) -> Changes:
+        """What it would take to make switches so; those that leave the model keep what they have."""
+        fleet = self._controller.fleet
+        known = {name: state for name, state in states.items() if name in fleet.switches}
+        try:
+            previews = await fleet.preview(known)
+        except BadStateError as error:
+            raise refuse(422, f"the program cannot hold that: {error}") from None
+        readable = {name: each for name, each in previews.items() if isinstance(each, Preview)}
+        return changes_view(readable, states.keys() - readable.keys())
+
+    async def diff(self, model: ModelText | None) -> Changes:
+        controller = self._controller
+        if model is None:
+            return await self._preview(controller.states)
+        _, states, _, _ = self._prepare(model.text, model.file, controller.desired.number)
+        return await self._preview(states)
+
+    async def apply(self, request: ApplyRequest) -> Applied:
+        return await self._apply(request.model, f"apply {request.model.file}", request.yes, request.dry_run)
+
+    async def _apply(self, model: ModelText, reason: str, yes: bool, dry_run: bool) -> Applied:
+        controller = self._controller
+        began = time.monotonic()
+        async with controller.lock:
+            desired, states, plan, buckets = self._prepare(model.text, model.file, controller.desired.number)
+            changes = await self._preview(states)
+            warnings = [problem_view(each) for each in desired.warnings]
+            if changes.mass_deletion and not (yes or dry_run):
+                error = f"this would delete much: {changes.mass_deletion}. If that is meant, say --yes"
+                raise refuse(409, error, changes=changes)
+            number = desired.number
+            if not dry_run:
+                revision = controller.store.add(model.text, model.file, reason)
+                number = revision.number
+                results = await controller.take(replace(desired, number=number), plan, buckets)
+                failed = [
+                    f"{name}: {'; '.join(r.errors)}"
+                    for name, r in results.items()
+                    if r.outcome is Outcome.FAILED
+                ]
+                if failed:
+                    raise refuse(
+                        409,
+                        f"revision {number} is in force, but switches refused parts of it (tried again every few "
+                        f"seconds; din rollback goes back): {'; '.join(failed)}",
+                        changes=changes,
+                    )
+        controller.wake()
+        return Applied(revision=number, changes=changes, warnings=warnings, seconds=time.monotonic() - began)
+
+    async def rollback(self, request: RollbackRequest) -> Applied:
+        revisions = self._controller.store.revisions()
+        wanted = self._wanted(revisions, request.revision)
+        model = ModelText(text=wanted.text, file=wanted.file)
+        return await self._apply(model, f"rollback to {wanted.number}", request.yes, dry_run=False)
+
+    def _wanted(self, revisions: list[Revision], number: int | None) -> Revision:
+        current = self._controller.desired.number
+        if number is None:
+            # What was in force before: not what a rollback itself has added.
+            text = next(each.text for each in revisions if each.number == current)
+            older = [each for each in revisions if each.number < current and each.text != text]
+            if not older:
+                raise refuse(409, "there is no earlier revision")
+            return older[-1]
+        found = next((each for each in revisions if each.number == number), None)
+        if found is None:
+            raise refuse(404, f"there is no revision {number}; din rollback --list shows them")
+        return found
+
+    async def set_steering(self, request: SteeringRequest) -> None:
+        controller = self._controller
+        try:
+            instances, paths = InstanceChoice(request.instances), PathChoice(request.paths)
+        except ValueError as error:
+            raise refuse(422, str(error)) from None
+        async with controller.lock:
+            model = controller.desired.model
+            steering = model.steering.model_copy(update={"instances": instances, "paths": paths})
+            controller.desired = replace(
+                controller.desired, model=model.model_copy(update={"steering": steering})
+            )
+            controller.decide()
+
+    # ---- draining ----------------------------------------------------------------------------------------
+
+    def _instance(self, name: str) -> None:
+        instances = self._controller.desired.model.instance
+        if name not in instances:
+            raise refuse(404, f"there is no instance {name}; there are {', '.join(instances)}")
+
+    async def undrain(self, instance: str) -> None:
+        self._instance(instance)
+        self._set_drained(self._controller.drained - {instance})
+        self._controller.cut -= {instance}
+        self._controller.wake()
+
+    def _set_drained(self, drained: frozenset[str]) -> None:
+        self._controller.drained = drained
+        self._controller.store.save_drained(drained)
+
+    async def drain(self, request: DrainRequest) -> AsyncIterator[DrainProgress]:
+        controller, name = self._controller, request.instance
+        self._instance(name)
+        service = controller.desired.model.instance[name].service
+        others = {each.name for each in controller.desired.model.instances_of(service)} - {name}
+        if not others & controller.plan.alive - controller.drained:
+            raise refuse(409, f"{name} is the last instance of {service} that takes connections")
+        self._set_drained(controller.drained | {name})
+        controller.wake()
+        began = time.monotonic()
+        last: int | None = -1
+        while True:
+            elapsed = time.monotonic() - began
+            connections = controller.measurements.measured(time.monotonic()).instance(name).connections
+            # Of before the drain nothing is worth anything.
+            fresh = connections is not None and connections.at > began + 1.0
+            left = connections.in_flight if connections is not None and fresh else None
+            if left == 0:
+                yield DrainProgress(instance=name, in_flight=0, elapsed=elapsed, state="drained")
+                return
+            if elapsed >= request.deadline:
+                controller.cut |= {name}
+                controller.wake()
+                yield DrainProgress(
+                    instance=name, in_flight=left, elapsed=elapsed, state="cut", cut=left or 0
+                )
+                return
+            if left != last:
+                last = left
+                yield DrainProgress(instance=name, in_flight=left, elapsed=elapsed, state="draining")
+            await asyncio.sleep(_DRAIN_SECONDS)
+            if name not in controller.drained:
+                raise refuse(409, f"{name} was undrained meanwhile")

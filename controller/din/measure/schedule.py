@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doing a thing for each of several targets, again and again, none waiting for another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def every(interval: float, action: Callable[[], Awaitable[None]], offset: float = 0.0) -> None:
+    """``action`` at offset, offset + interval, … seconds from now, for ever. A beat that passes while an
+    action still runs is left out, the others keep their times: nothing drifts, nothing catches up in a
+    burst.
+    """
+    clock = asyncio.get_running_loop().time
+    start = clock() + offset
+    beat = 0
+    while True:
+        await asyncio.sleep(start + beat * interval - clock())
+        await action()
+        beat = max(beat + 1, int((clock() - start) / interval) + 1)
+
+
+class Beats(Generic[T]):
+    """``action(name, target)`` every ``interval`` seconds for each target, in a task of its own.
+
+    The targets' beats are spread evenly over the interval. An action that raises is logged, once until it
+    succeeds, and goes on.
+    """
+
+    def __init__(self, interval: float, action: Callable[[str, T], Awaitable[None]]) -> None:
+        self._interval = interval
+        self._action = action
+        self._tasks: dict[str, tuple[T, asyncio.Task[None]]] = {}
+        self._failing: set[str] = set()
+
+    @property
+    def targets(self) -> dict[str, T]:
+        return {name: target for name, (target, _) in self._tasks.items()}
+
+    def set(self, targets: Mapping[str, T]) -> None:
+        """From now on these; those that stay as they were are not disturbed."""
+        for name, (target, task) in list(self._tasks.items()):
+            if name not in targets or targets[name] != target:
+                task.cancel()
+                del self._tasks[name]
+                self._failing.discard(name)
+        for index, (name, target) in enumerate(targets.items()):
+            if name not in self._tasks:
+                offset = self._interval * index / len(targets)
+                task = asyncio.create_task(self._run(name, target, offset), name=f"measure {name}")
+                self._tasks[name] = (target, task)
+
+    async def _run(self, name: str, target: T, offset: float) -> None:
+        async def once() -> None:
+            try:
+                await self._action(name, target)
+            except Exception:
+                if name not in self._failing:
+                    self._failing.add(name)
+                    log.exception("%s: measuring it fails", name)
+            else:
+                self._failing.discard(name)
+
+        await every(self._interval, once, offset)
+
+    async def close(self) -> None:
+        tasks = [task for _, task in self._tasks.values()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong between the parts of a model, and what would be right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from . import document
+from .checks import addresses, emulated, policies, references, services, telemetry, wires
+from .checks.files import check_files
+from .document import Document
+from .load import build, read
+from .network import Model
+from .problem import Problem, Severity
+
+__all__ = ["CHECKS", "check", "check_file", "check_files", "check_text"]
+
+CHECKS: Final[tuple[Callable[[Model], Iterator[Problem]], ...]] = (
+    references.check_names,
+    references.check_references,
+    wires.check_switches,
+    wires.check_ports,
+    wires.check_paths,
+    wires.check_mtu,
+    addresses.check_gateways,
+    addresses.check_hosts,
+    addresses.check_service_addresses,
+    addresses.check_families,
+    services.check_names_served,
+    services.check_instances,
+    services.check_variants,
+    services.check_clients,
+    policies.check_policy_matches,
+    policies.check_policies,
+    policies.check_latency_budgets,
+    policies.check_labelled_paths,
+    telemetry.check_watch,
+    telemetry.check_collectors,
+    emulated.check_profiles,
+    emulated.check_loads,
+    emulated.check_events,
+)
+
+
+def check(model: Model) -> list[Problem]:
+    """All problems between the parts, errors first. Pure; without files and lines."""
+    return _sorted([problem for each in CHECKS for problem in each(model)])
+
+
+def check_file(path: str | os.PathLike[str]) -> tuple[Model, list[Problem]]:
+    """The model of a file, and what is wrong between its parts and with files it names, with lines.
+
+    ModelError: the file has not the form of a model.
+    """
+    return _check(read(path))
+
+
+def check_text(text: str, file: str) -> tuple[Model, list[Problem]]:
+    """As `check_file`, of text that is, or was, in the file of that name."""
+    return _check(document.read(text, file))
+
+
+def _check(source: Document) -> tuple[Model, list[Problem]]:
+    model = build(source)
+    problems = [*check(model), *check_files(model, Path(source.file).parent)]
+    return model, _sorted([replace(each, file=source.file, line=source.line(each.at)) for each in problems])
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.severity is not Severity.ERROR, problem.line))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sees to it that a switch runs the program, and touches nothing where it does."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import finsy as fy
+from finsy.proto import U128, p4r
+
+from din.p4rt.channel import Channel
+from din.p4rt.program import Program
+
+_Set = p4r.SetForwardingPipelineConfigRequest
+_Get = p4r.GetForwardingPipelineConfigRequest
+
+
+class Pushed(Enum):
+    """What became of a switch's pipeline."""
+
+    KEPT = "kept"  # it ran the program
+    RECONCILED = "reconciled"  # replaced; entries of tables that stay the same are still there
+    REPLACED = "replaced"  # the switch is empty
+
+
+async def ensure(channel: Channel, program: Program, device_id: int, election_id: int) -> Pushed:
+    """fy.P4ClientError: the switch does not take the program."""
+    running = await _running(channel, program, device_id)
+    if running is not None and _same(running, program):
+        return Pushed.KEPT
+    request = _Set(device_id=device_id, election_id=U128.encode(election_id))
+    request.config.p4info.CopyFrom(program.p4info)
+    request.config.p4_device_config = program.config
+    request.config.cookie.cookie = program.cookie
+    if running is not None:
+        request.action = _Set.RECONCILE_AND_COMMIT
+        try:
+            await channel.push(request)
+        except fy.P4ClientError as error:
+            # A program that is too different, or a target that has no RECONCILE: simple_switch_grpc refuses
+            # it when there are one-shot action sets ("mix action selector programming modes").
+            if error.code not in _NOT_RECONCILED:
+                raise
+        else:
+            return Pushed.RECONCILED
+    request.action = _Set.VERIFY_AND_COMMIT
+    await channel.push(request)
+    return Pushed.REPLACED
+
+
+_NOT_RECONCILED = {
+    fy.GRPCStatusCode.INVALID_ARGUMENT,
+    fy.GRPCStatusCode.UNIMPLEMENTED,
+    fy.GRPCStatusCode.UNKNOWN,
+}
+
+
+async def _running(channel: Channel, program: Program, device_id: int) -> p4r.ForwardingPipelineConfig | None:
+    """What the switch runs; None: nothing. The whole of it only if its cookie does not tell."""
+    try:
+        request = _Get(device_id=device_id, response_type=_Get.P4INFO_AND_COOKIE)
+        config = (await channel.request(request)).config
+        if config.cookie.cookie == program.cookie or not config.HasField("p4info"):
+            return config if config.HasField("p4info") else None
+        # A switch that was started with the program on its command line has no cookie.
+        request.response_type = _Get.ALL
+        return (await channel.request(request)).config
+    except fy.P4ClientError as error:
+        # P4Runtime 1.4.1, "GetForwardingPipelineConfig": without a pipeline it is FAILED_PRECONDITION.
+        if error.code is fy.GRPCStatusCode.FAILED_PRECONDITION:
+            return None
+        raise
+
+
+def _same(running: p4r.ForwardingPipelineConfig, program: Program) -> bool:
+    if running.p4info != program.p4info:
+        return False
+    return running.cookie.cookie == program.cookie or running.p4_device_config == program.config

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one switch what it is to be: read, diff, make before break; again whenever it may have become
+something else.
+
+One update at a time: a newer state takes the place of one that waits, and one that runs gives way at the next
+batch, where the switch is consistent. What was written is remembered, so that the next update need not read;
+it is forgotten whenever the switch may have changed without us, and every so often looked after all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from finsy.proto import p4r
+
+from din.p4rt.canonical import BadStateError, Check, canonical, show
+from din.p4rt.codec import Op
+from din.p4rt.connection import BatchError, Connection, NotPrimaryError, Refusal, SwitchError
+from din.p4rt.diff import BlastRadius, Changes, diff
+from din.p4rt.entry import AnyKey, AnyValue, State
+from din.p4rt.order import Change, Order
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between reads of a switch that nobody else should have touched.
+AUDIT_SECONDS: Final = 60.0
+#: Seconds before a switch that refused something is tried again.
+_RETRY_SECONDS: Final = 5.0
+
+
+class Outcome(Enum):
+    DONE = "done"  # the switch has the state
+    FAILED = "failed"  # it refused something, or was lost meanwhile; it is tried again
+    SUPERSEDED = "superseded"  # a newer state came
+    WAITING = "waiting"  # it cannot be reached, or is not ours; it is made so when it can
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of an update. ``blast``: what there was to do; ``written``: how much of that the switch took."""
+
+    switch: str
+    outcome: Outcome
+    blast: BlastRadius
+    written: int = 0
+    seconds: float = 0.0
+    errors: tuple[str, ...] = ()
+    had_to_read: bool = False
+
+
+@dataclass(frozen=True)
+class Preview:
+    changes: Changes
+    blast: BlastRadius
+
+
+class _Wanted:
+    def __init__(self, state: State, verify: bool) -> None:
+        self.state = state
+        self.verify = verify
+        self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+    def tell(self, result: Result) -> None:
+        if not self.result.done():
+            self.result.set_result(result)
+
+
+class Reconciler:
+    """Of one switch. ``run`` it as a task beside its connection's."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        check: Check | None = None,
+        on_result: Callable[[Result], None] | None = None,
+        audit_seconds: float = AUDIT_SECONDS,
+    ) -> None:
+        """``check`` is asked about every entry that is to be written: what is wrong with it, in words.
+        ``on_result`` is told how every update went, those too that nobody asked for because the switch came
+        back."""
+        self.connection = connection
+        self._check = check
+        self._on_result = on_result
+        self._audit_seconds = audit_seconds
+        self._order = Order(connection.program)
+        self._wanted: _Wanted | None = None
+        self._running: _Wanted | None = None
+        self._changed = asyncio.Event()
+        self._busy = asyncio.Lock()
+        #: When the switch is read at the latest, in the event loop's time.
+        self._due = 0.0
+        #: What the switch has, as far as that is known, and of which of the connection's epochs.
+        self._known: State | None = None
+        self._epoch = -1
+        connection.when_primary(self.forget)
+
+    @property
+    def name(self) -> str:
+        return self.connection.name
+
+    @property
+    def want(self) -> State | None:
+        return None if self._wanted is None else self._wanted.state
+
+    def forget(self) -> None:
+        """The switch may have changed: it is read, and made what it is to be, now."""
+        self._known = None
+        self._changed.set()
+
+    def set(self, want: Mapping[AnyKey, AnyValue], *, verify: bool = False) -> asyncio.Future[Result]:
+        """Have the switch be made so; it is then kept so. The future tells how that went (done, failed,
+        superseded), and waits while the switch cannot be reached. With ``verify`` the switch is read when all
+        is written.
+
+        BadStateError: the program cannot have that state. Nothing changes then."""
+        return self.start(self.prepare(want), verify=verify)
+
+    def start(self, state: State, *, verify: bool = False) -> asyncio.Future[Result]:
+        """As `set`, of what `prepare` gave."""
+        wanted = _Wanted(state, verify)
+        if self._wanted is not None and self._wanted is not self._running:
+            self._wanted.tell(self._result(Outcome.SUPERSEDED))
+        self._wanted = wanted
+        self._changed.set()
+        return wanted.result
+
+    def prepare(self, want: Mapping[AnyKey, AnyValue]) -> State:
+        """A wanted state, checked and in canonical form. BadStateError: the program cannot have it."""
+        known = self._known if self._known is not None else self.want
+        state = canonical(self.connection.program, want, known)
+        if self._check is not None:
+            changes = diff(known or {}, state)
+            problems = [
+                f"{show(key)}: {problem}"
+                for made in (changes.insert, changes.modify)
+                for key, value in made.items()
+                for problem in self._check(key, value)
+            ]
+            if problems:
+                raise BadStateError(problems)
+        return state
+
+    async def preview(self, want: Mapping[AnyKey, AnyValue]) -> Preview:
+        """What `set` would do. BadStateError, NotPrimaryError, SwitchError."""
+        state = self.prepare(want)
+        async with self._busy:
+            if self._stale:
+                await self._read()
+            assert self._known is not None
+            changes = diff(self._known, state)
+            return Preview(changes, BlastRadius.of(self.name, self._known, changes))
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._due):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._known = None
+                self._due = self._after(self._audit_seconds)
+            self._changed.clear()
+            if self._wanted is not None and self.connection.is_primary:
+                async with self._busy:
+                    await self._update(self._wanted)
+
+    # ---- one update
+    # -----------------------------------------------------------------------------------------
+
+    async def _update(self, wanted: _Wanted) -> None:
+        self._running = wanted
+        start = time.monotonic()
+        had_to_read = self._stale
+        work = _Work(BlastRadius(self.name, 0, {}))
+        try:
+            if had_to_read:
+                await self._read()
+            outcome = await self._write(wanted, work)
+            if outcome is Outcome.DONE and wanted.verify and not wanted.result.done():
+                outcome = await self._verify(wanted.state, work)
+        except NotPrimaryError as error:
+            # When it is ours again it is read anew; whoever waits, waits for that.
+            LOG.info("%s: an update waits: %s", self.name, error)
+            self._known = None
+            return
+        except SwitchError as error:
+            work.errors.append(str(error))
+            outcome = Outcome.FAILED
+        finally:
+            self._running = None
+        if outcome is Outcome.FAILED:
+            self._known = None
+            self._due = self._after(_RETRY_SECONDS)
+        result = Result(
+            self.name,
+            outcome,
+            work.blast,
+            work.written,
+            time.monotonic() - start,
+            tuple(work.errors),
+            had_to_read,
+        )
+        wanted.tell(result)
+        if self._on_result is not None:
+            self._on_result(result)
+
+    @property
+    def _stale(self) -> bool:
+        connection = self.connection
+        return self._known is None or not connection.is_primary or self._epoch != connection.epoch
+
+    async def _read(self) -> None:
+        self._known, self._epoch = None, self.connection.epoch
+        self._known = await self.connection.read_state()
+        self._due = self._after(self._audit_seconds)
+
+    @staticmethod
+    def _after(seconds: float) -> float:
+        return asyncio.get_running_loop().time() + seconds
+
+    async def _write(self, wanted: _Wanted, work: _Work) -> Outcome:
+        assert self._known is not None
+        changes = diff(self._known, wanted.state)
+        work.blast = BlastRadius.of(self.name, self._known, changes)
+        may_break = True
+        for batch in self._order.batches(changes):
+            if self._wanted is not wanted:
+                return Outcome.SUPERSEDED
+            if self._epoch != self.connection.epoch:
+                raise NotPrimaryError(f"{self.name}: it was lost and came back")
+            if batch[0].op is Op.DELETE and not may_break:
+                work.errors.append("nothing was deleted, because what takes its place could not be made")
+                break
+            may_break &= await self._write_batch(batch, work)
+        return Outcome.FAILED if work.errors else Outcome.DONE
+
+    async def _write_batch(self, batch: Sequence[Change], work: _Work) -> bool:
+        """Whether what the batch makes stands, or misses only the room that deletions will give it."""
+        request = p4r.WriteRequest()
+        for change in batch:
+            self.connection.codec.add(request, change.op, change.key, change.value)
+        refused: dict[int, Refusal] = {}
+        try:
+            await self.connection.write(request)
+        except BatchError as error:
+            refused = {each.index: each for each in error.refusals}
+        assert self._known is not None
+        for index, change in enumerate(batch):
+            if index in refused:
+                refusal = refused[index]
+                what = f"{change.op.name.lower()} {show(change.key)}"
+                work.errors.append(f"{what}: {refusal.code}: {refusal.message}")
+            elif change.value is None:
+                self._known.pop(change.key, None)
+            else:
+                self._known[change.key] = change.value
+        work.written += len(batch) - len(refused)
+        return all(each.code == "RESOURCE_EXHAUSTED" for each in refused.values())
+
+    async def _verify(self, want: State, work: _Work) -> Outcome:
+        await self._read()
+        assert self._known is not None
+        left = diff(self._known, want)
+        if not left:
+            return Outcome.DONE
+        work.errors += [f"{show(key)} is missing after it was written" for key in left.insert]
+        work.errors += [f"{show(key)} is not what was written" for key in left.modify]
+        work.errors += [f"{show(key)} is there after it was deleted" for key in left.delete]
+        return Outcome.FAILED
+
+    def _result(self, outcome: Outcome) -> Result:
+        return Result(self.name, outcome, BlastRadius(self.name, 0, {}))
+
+
+@dataclass
+class _Work:
+    """What an update has done so far."""
+
+    blast: BlastRadius
+    written: int = 0
+    errors: list[str] = field(default_factory=list)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions: pure functions from a model and what is measured to a plan. No I/O, no clock: time is an
+argument, in seconds of the controller's monotonic clock.
+
+    aggregates   aggregates(model, wiring): all that is to be steered
+    decide       decide(model, wiring, aggregates, measured, before, drained, now) -> Plan
+    plan         Plan and what it is made of, reasons included
+    explain      explain(plan, model, service, leaf) -> Explanation
+    buckets      fresh(shares, seed_name), rebalance(buckets, shares, now, lifetime, dead), shares_of(buckets)
+    next_hops    NextHops(wiring, down): to(node, dst), protection(node, port)
+
+    bounds       what labels and policies permit
+    routes       Routes(wiring, down): candidates, shortest, obstacle; routes_of remembers each topology's
+    constraints  a predicate for each constraint
+    permitted    who may answer, by which ways
+    ways         which of these is taken
+    estimate     what a choice is believed to cost
+    balance      what is known of a service's demand and servers, and what is assumed of the rest
+    shares       the assignment of least latency, and how it is approached
+"""
