@@ -30,6 +30,7 @@ from din.packet.constants import PuntReason
 from din.steering.buckets import Bucket, fresh, rebalance
 from din.steering.decide import decide
 from din.steering.plan import Plan
+from din.telemetry import Telemetry
 
 from . import adopt, icmp, lldp
 from .desired import Desired
@@ -68,6 +69,7 @@ class Controller:
         self.started = time.monotonic()
         self.measurements = Measurements(desired.model, desired.ids, desired.wiring)
         self.measurements.on_health = lambda _: self.wake()
+        self.telemetry = Telemetry(desired.model, desired.ids, desired.wiring, self.measurements)
         self.links = lldp.Links(desired.wiring, PROBE_SECONDS)
         self.plan = adopt.plan_with_routes(store.routes(), desired.wiring)
         self.buckets: BucketMap = {}
@@ -106,6 +108,7 @@ class Controller:
             self._scraper = await stack.enter_async_context(Scraper(self.measurements.load))
             self._prober = await stack.enter_async_context(Prober(self.measurements.probed))
             self._measure_these()
+            await stack.enter_async_context(self.telemetry.running())
             await self._first_contact()
             tasks = [
                 asyncio.create_task(self._loop(), name="decide"),
@@ -365,6 +368,7 @@ class Controller:
         self.desired, self.plan, self.buckets = desired, plan, buckets
         self.secrets = desired.secrets(time.time())
         self.measurements.set(desired.model, desired.ids, desired.wiring)
+        self.telemetry.set(desired.model, desired.ids, desired.wiring)
         self.links.wiring = desired.wiring
         self._measure_these()
         for name in set(desired.model.switch) - set(self.fleet.switches):

@@ -38,6 +38,7 @@ from din.p4rt.canonical import BadStateError
 from din.p4rt.compile import TooManySegmentsError, compile_network
 from din.p4rt.entry import State
 from din.p4rt.reconcile import Outcome, Preview
+from din.telemetry import SwitchHealth, render
 
 from .controller import BucketMap, Controller
 from .desired import Desired, prepare
@@ -73,6 +74,8 @@ class ControllerOperations:
             path_choice=steering.paths.value,
             switches=switches,
             links=self._links(),
+            reports=controller.telemetry.received,
+            reports_lost=controller.telemetry.lost,
             instances=self._instances(),
             services=[
                 ServiceStatus(
@@ -221,10 +224,21 @@ class ControllerOperations:
         )
 
     def metrics(self) -> str:
-        return ""
+        controller = self._controller
+        health = [
+            SwitchHealth(each.name, each.connected, each.primary, each.pending) for each in self._switches()
+        ]
+        return render(
+            controller.telemetry,
+            controller.measured,
+            controller.plan,
+            health,
+            time.monotonic() - controller.started,
+            controller.desired.number,
+        ).decode()
 
     def latency(self, since: float) -> dict[str, Any]:
-        return {}
+        return self._controller.telemetry.latency(since)
 
     # ---- changing ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
     connections   ConnectionCounts: the switches' counters -> connections in flight, arrivals, unanswered SYNs
     network       Network: INT's observations, port events and link probes -> LinkState
     cats          scores 0-10 for people and exporters
+    http          Client: GET over HTTP/1.1
     schedule      Beats: a thing done for each of many, none waiting for another
 
 A controller does about this:
@@ -29,6 +30,6 @@ A controller does about this:
         measurements.port_event(switch, port, up)           # P4Runtime's port events
         plan = decide(model, measurements.measured(clock()))
 
-Only `scrape`, `probe` and `schedule` do I/O; all else is functions of what it is given, times included.
-Times are the monotonic clock's, in seconds (`time.monotonic`).
+Only `scrape`, `probe`, `http` and `schedule` do I/O; all else is functions of what it is given, times
+included. Times are the monotonic clock's, in seconds (`time.monotonic`).
 """

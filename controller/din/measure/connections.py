@@ -47,7 +47,7 @@ def index(instance: int, event: Event) -> int:
 class _Switch:
     cells: Mapping[int, int]
     at: float
-    #: Packets since the last snapshot but one reading ago, by cell; and the seconds they took.
+    #: By cell, packets between the readings since the last round, and the seconds between those.
     news: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
 

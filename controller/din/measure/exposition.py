@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
+
+Labels: TypeAlias = frozenset[tuple[str, str]]
 
 #: Bytes. Sixteen vLLM engines behind one page are under 1 MB.
 MAX_PAGE: Final = 2 << 20
@@ -17,21 +20,25 @@ MAX_PAGE: Final = 2 << 20
 MAX_SAMPLES: Final = 20_000
 
 _NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*+", re.ASCII)
-# Possessive, so that a missing quote costs one pass and no more.
+# Possessive all over, so that a missing quote or brace costs one pass and no more.
+_LINE: Final = re.compile(
+    r"""[a-zA-Z_:][a-zA-Z0-9_:]*+
+    (?:[ \t]*+(\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\})[ \t]*+|[ \t]++)
+    ([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|[+-]?[iI][nN][fF]|[nN][aA][nN])
+    (?:[ \t]++[+-]?[0-9][0-9.eE+-]*+)?      # a timestamp: ours is the scrape's
+    (?:[ \t]++\#[ \t]*+\{.*)?               # an exemplar
+    """,
+    re.ASCII | re.VERBOSE,
+)
 _LABEL: Final = re.compile(
     r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"[ \t]*+(?:,|(?=\}))', re.ASCII
 )
 _LABELS_END: Final = re.compile(r"[ \t]*+\}")
-_VALUE: Final = re.compile(
-    r"""[ \t]*+
-    ([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|[+-]?[iI][nN][fF]|[nN][aA][nN])
-    (?:[ \t]++[+-]?[0-9][0-9.eE+-]*+)?      # a timestamp: ours is the scrape's
-    (?:[ \t]++\#[ \t]*+\{.*)?               # an exemplar
-    [ \t]*+$""",
-    re.ASCII | re.VERBOSE,
-)
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
 _ESCAPES: Final = {"\\": "\\", "n": "\n", '"': '"'}
+#: Labels are the same in page after page: so many are remembered, if they are no longer than that.
+_REMEMBERED: Final = 8192
+_LONGEST_REMEMBERED: Final = 1024
 
 
 class ExpositionError(ValueError):
@@ -40,40 +47,46 @@ class ExpositionError(ValueError):
 
 class Sample(NamedTuple):
     name: str
-    labels: dict[str, str]
+    labels: Labels
     value: float
-
-
-def _unescape(value: str) -> str:
-    return _ESCAPE.sub(lambda match: _ESCAPES[match[1]], value) if "\\" in value else value
 
 
 def _error(number: int, line: str, what: str) -> ExpositionError:
     return ExpositionError(f"line {number}: {what}: {line[:80]!r}")
 
 
-def _sample(number: int, line: str, name: str) -> Sample:
+def _parse_labels(text: str) -> Labels:
+    """``text``: with its braces. ValueError says what is wrong."""
     labels: dict[str, str] = {}
-    at = len(name)
-    while at < len(line) and line[at] in " \t":
-        at += 1
-    if line[at : at + 1] == "{":
-        at += 1
-        while (label := _LABEL.match(line, at)) is not None:
-            if label[1] in labels:
-                raise _error(number, line, f"label {label[1]} is given twice")
-            labels[label[1]] = _unescape(label[2])
-            at = label.end()
-        end = _LABELS_END.match(line, at)
-        if end is None:
-            raise _error(number, line, 'labels are not of the form name="value", …')
-        at = end.end()
-    elif at == len(name):
-        raise _error(number, line, "not a metric's name")
-    value = _VALUE.match(line, at)
-    if value is None:
-        raise _error(number, line, "no number after the name and labels")
-    return Sample(name, labels, float(value[1]))
+    at = 1
+    while (label := _LABEL.match(text, at)) is not None:
+        name, value = label.groups()
+        if name in labels:
+            raise ValueError(f"label {name} is given twice")
+        if "\\" in value:
+            value = _ESCAPE.sub(lambda match: _ESCAPES[match[1]], value)
+        labels[name] = value
+        at = label.end()
+    if _LABELS_END.fullmatch(text, at) is None:
+        raise ValueError('labels are not of the form name="value", …')
+    return frozenset(labels.items())
+
+
+_remembered_labels = lru_cache(_REMEMBERED)(_parse_labels)
+
+
+def _sample(number: int, line: str, name: str) -> Sample:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise _error(number, line, 'not of the form name{label="value", …} number')
+    text = match[1]
+    if text is None:
+        return Sample(name, frozenset(), float(match[2]))
+    try:
+        labels = (_remembered_labels if len(text) <= _LONGEST_REMEMBERED else _parse_labels)(text)
+    except ValueError as error:
+        raise _error(number, line, str(error)) from None
+    return Sample(name, labels, float(match[2]))
 
 
 def _lines(page: bytes) -> Iterator[tuple[int, str, str]]:

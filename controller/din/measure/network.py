@@ -58,7 +58,7 @@ class Network:
         self.set(hops, stale_after)
 
     def set(self, hops: Iterable[Hop], stale_after: float) -> None:
-        """These it is now; what is known of hops that stay, stays."""
+        """From now on these hops, and stale after so long. What is known of those that stay, stays."""
         self._stale_after = stale_after
         self._far_ends = {hop.key: (hop.dst, hop.dst_port) for hop in hops}
         for known in (self._latency, self._probes_missed):

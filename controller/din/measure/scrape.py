@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -39,11 +40,15 @@ class Source:
     """What became of the scrapes of an instance."""
 
     reader: Reader
-    client: Client
+    client: Client | None = None
     load: Load | None = None  # the newest; `load.at` says how old
     scrapes: int = 0
     failures: int = 0
     error: str = ""  # of the newest scrape; "": it went well
+
+    def close(self) -> None:
+        if self.client is not None:
+            self.client.close()
 
 
 class Scraper:
@@ -71,21 +76,19 @@ class Scraper:
     ) -> None:
         await self._beats.close()
         for source in self.sources.values():
-            source.client.close()
+            source.close()
 
     def set(self, targets: Mapping[str, Target]) -> None:
-        """From now on these. Nothing is changed if one cannot be: HttpError, not a URL; KeyError, a kind of
-        server that is not known.
-        """
+        """From now on these. KeyError, and nothing is changed: a kind of server that is not known."""
         before = self._beats.targets
         fresh = {
-            name: Source(Reader(name, target.server), Client(target.url, _HEADERS))
+            name: Source(Reader(name, target.server))
             for name, target in targets.items()
             if before.get(name) != target
         }
         for name, source in self.sources.items():
             if name in fresh or name not in targets:
-                source.client.close()
+                source.close()
         self.sources = {name: fresh.get(name) or self.sources[name] for name in targets}
         self._beats.set(targets)
 
@@ -93,6 +96,8 @@ class Scraper:
         source = self.sources[name]
         source.scrapes += 1
         try:
+            if source.client is None:
+                source.client = Client(target.url, _HEADERS)
             page = await _page(source.client)
             # When the page was had: what it says is at most a round trip older.
             load = source.reader.read(page, self._clock())

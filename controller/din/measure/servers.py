@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from . import exposition
-from .exposition import Sample
+from .exposition import Labels, Sample
 from .state import Load
-from .vocabulary import PROCESS_START, VOCABULARIES, Gauge, Info, Labels, Row, Share, Vocabulary
+from .vocabulary import PROCESS_START, VOCABULARIES, Gauge, Info, Row, Share, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ def reading(samples: Iterable[Sample], vocabulary: Vocabulary, at: float) -> Rea
             started = sample.value
         if sample.name in vocabulary.known:
             prefix, name = vocabulary.known[sample.name]
-            labels = frozenset(sample.labels.items())
-            by_prefix.setdefault(prefix, {}).setdefault(name, {})[labels] = sample.value
+            by_prefix.setdefault(prefix, {}).setdefault(name, {})[sample.labels] = sample.value
     series = by_prefix[min(by_prefix)] if by_prefix else {}
     if vocabulary.scope is not None:
         series = _scoped(series, *vocabulary.scope)
@@ -142,20 +141,27 @@ def _same(series: Series, gauges: Iterable[Gauge]) -> float | None:
 # ---- two pages ---------------------------------------------------------------------------------------------
 
 
-def _growth(before: Reading, after: Reading, vocabulary: Vocabulary) -> Series | None:
-    """What was added to each cumulative series; one that is new began at 0. None: the server restarted in
-    between.
-    """
+def _restarted(before: Reading, after: Reading, vocabulary: Vocabulary) -> bool:
+    """What only grows fell, or is gone."""
     if before.started != after.started:
-        return None
-    growth: dict[str, dict[Labels, float]] = {}
-    for name in vocabulary.cumulative & (before.series.keys() | after.series.keys()):
-        old, new = before.series.get(name, {}), after.series.get(name, {})
-        if not old.keys() <= new.keys():
-            return None
-        growth[name] = {labels: value - old.get(labels, 0.0) for labels, value in new.items()}
-        if not all(value >= 0 for value in growth[name].values()):
-            return None
+        return True
+    nothing: Mapping[Labels, float] = {}
+    for name, old in before.series.items():
+        if name in vocabulary.cumulative:
+            new = after.series.get(name, nothing)
+            if not all(new.get(labels, -1.0) >= value for labels, value in old.items()):
+                return True
+    return False
+
+
+def _growth(before: Reading, after: Reading, vocabulary: Vocabulary) -> Series:
+    """What was added to each cumulative series; one that is new began at 0."""
+    nothing: Mapping[Labels, float] = {}
+    growth = {}
+    for name, new in after.series.items():
+        if name in vocabulary.cumulative:
+            old = before.series.get(name, nothing)
+            growth[name] = {labels: value - old.get(labels, 0.0) for labels, value in new.items()}
     return growth
 
 
@@ -175,14 +181,14 @@ def _rate(growth: Series, rows: Iterable[Row], seconds: float) -> float | None:
 
 
 def load(after: Reading, vocabulary: Vocabulary, before: Reading | None = None) -> Load:
-    """``before``: means and rates are of what came since then; without it, or after a restart, they are
-    None.
+    """``before``: of the same run of the server. Means and rates are of what came since then; without it they
+    are None.
     """
     kv_usage = _mean(after.series, vocabulary.kv_usage)
-    seconds = 0.0 if before is None else after.at - before.at
-    growth = _growth(before, after, vocabulary) if before is not None and seconds > 0 else None
     interval: dict[str, float | None] = {}
-    if growth is not None:
+    if before is not None and after.at > before.at:
+        seconds = after.at - before.at
+        growth = _growth(before, after, vocabulary)
         interval.update((name, _interval_mean(growth, rows)) for name, rows in vocabulary.means.items())
         interval.update((name, _rate(growth, rows, seconds)) for name, rows in vocabulary.rates.items())
     return Load(
@@ -222,7 +228,8 @@ class Reader:
                 f"no metric of {self.server} ({', '.join(vocabulary.prefixes)}…) among {found}"
             )
         history = self._history
-        if history and _growth(history[-1], now, vocabulary) is None:
+        # After a gap there is no mean of the last seconds either.
+        if history and (history[-1].at < at - 2 * WINDOW or _restarted(history[-1], now, vocabulary)):
             history.clear()
         while len(history) > 1 and history[1].at <= at - WINDOW:
             history.popleft()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
-Labels: TypeAlias = frozenset[tuple[str, str]]
+from .exposition import Labels
+
 #: When a server's process began. A page of several processes has none.
 PROCESS_START: Final = "process_start_time_seconds"
 

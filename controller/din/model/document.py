@@ -143,10 +143,14 @@ class _Reading:
         return self._values > MOST_VALUES
 
 
+def too_large(file: str) -> ModelError:
+    return ModelError([Problem((), f"more than {LARGEST >> 20} MiB", "split the network", file=file)])
+
+
 def read(text: str, file: str) -> Document:
     """ModelError: not YAML, or not the YAML that is read here."""
-    if len(text) > LARGEST or len(text.encode(errors="replace")) > LARGEST:
-        raise ModelError([Problem((), f"more than {LARGEST >> 20} MiB", "split the network", file=file)])
+    if len(text.encode(errors="replace")) > LARGEST:
+        raise too_large(file)
     try:
         node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:

@@ -71,7 +71,7 @@ class Event(Record):
     source: Name | None = None  # host it comes from
     sink: Name | None = None
     #: Of that traffic, claimed by its DSCP. What is below the streams' own class is never in their way.
-    traffic_class: TrafficClassName = TrafficClassName.SCHEDULED
+    traffic_class: TrafficClassName = TrafficClassName.BEST_EFFORT
     slowdown: float = Field(default=1.0, ge=1)
 
 

@@ -5,7 +5,7 @@
 |---|---|
 | `entry` | `State`: what is to be in a switch; `key`, `default`, `action`, `member` |
 | `program` | `Program`, `default_program()`: the compiled P4 program by its names |
-| `canonical` | `canonical(program, state)`: a state as switches give it back, or `BadStateError`; `show(key)` |
+| `canonical` | `canonical(program, state)`: the form that switches give back, or `BadStateError`; `show` |
 | `codec` | `Codec`: entries to and from messages |
 | `diff` | `diff(have, want) -> Changes`; `BlastRadius` |
 | `order` | `Order(program).batches(changes)`: make before break |

@@ -92,14 +92,18 @@ async def tls_problem(address: str, tls: TlsFiles) -> str | None:
         context.set_alpn_protocols(["h2"])
     except (OSError, ssl.SSLError) as error:
         return f"TLS: {tls.ca}, {tls.certificate} or {tls.key} cannot be used: {error}"
+    refused = f"TLS: the switch refuses our certificate {tls.certificate}"
+    answer = b""
+    connected = False
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             reader, writer = await asyncio.open_connection(
                 host, int(port), ssl=context, server_hostname=tls.server_name or host
             )
+            connected = True
             try:
-                # With TLS 1.3 a server says only after the handshake that it refuses the client.
-                await reader.read(1)
+                # With TLS 1.3 a client is refused after the handshake; else HTTP/2 speaks first.
+                answer = await reader.read(1)
             finally:
                 writer.transport.abort()
     except ssl.SSLCertVerificationError as error:
@@ -107,7 +111,9 @@ async def tls_problem(address: str, tls: TlsFiles) -> str | None:
         return f"TLS: the switch's certificate is refused ({reason}); it is checked with {tls.ca}"
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
-        return f"TLS: the switch refuses our certificate {tls.certificate} ({reason})"
-    except (OSError, TimeoutError):
+        return f"{refused} ({reason})" if connected else f"TLS: no handshake with the switch ({reason})"
+    except TimeoutError:
         return None
-    return None
+    except OSError:
+        return refused if connected else None
+    return None if answer else refused

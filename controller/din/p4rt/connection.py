@@ -41,12 +41,14 @@ _OK, _ALREADY_EXISTS, _NOT_FOUND = (
 
 @dataclass(frozen=True)
 class Target:
-    """``address``: host:port of the P4Runtime server."""
+    """``address``: host:port of the P4Runtime server. ``can_reconcile``: it can take another program and
+    keep the entries that fit (p4jit; not simple_switch_grpc)."""
 
     name: str
     address: str
     device_id: int = 1
     tls: TlsFiles | None = None
+    can_reconcile: bool = False
 
 
 class NotPrimaryError(RuntimeError):
@@ -221,7 +223,8 @@ class Connection:
                 problem = await tls_problem(self.target.address, tls)
                 if problem is not None:
                     return problem
-            if error.is_election_id_used:
+            # No code of its own: INVALID_ARGUMENT, and each server has its words.
+            if "election id" in error.message.lower() and error.code is fy.GRPCStatusCode.INVALID_ARGUMENT:
                 return f"another controller has the election ID of term {self.term}: two leaders in one term"
             return f"{error.code.name}: {error.message}"
         if isinstance(error, TimeoutError):
@@ -273,7 +276,10 @@ class Connection:
             LOG.warning("%s: %s", self.name, self._reason)
 
     async def _prepare(self, channel: Channel) -> None:
-        pushed = await pipeline.ensure(channel, self.program, self.target.device_id, election_id(self.term))
+        target = self.target
+        pushed = await pipeline.ensure(
+            channel, self.program, target.device_id, election_id(self.term), target.can_reconcile
+        )
         self._preparing = None
         self._reason = None
         self.epoch += 1

@@ -23,8 +23,13 @@ class Pushed(Enum):
     REPLACED = "replaced"  # the switch is empty
 
 
-async def ensure(channel: Channel, program: Program, device_id: int, election_id: int) -> Pushed:
-    """fy.P4ClientError: the switch does not take the program."""
+async def ensure(
+    channel: Channel, program: Program, device_id: int, election_id: int, can_reconcile: bool
+) -> Pushed:
+    """fy.P4ClientError: the switch does not take the program.
+
+    ``can_reconcile``: the target has RECONCILE_AND_COMMIT. It must not be tried to find that out: after
+    a RECONCILE simple_switch_grpc refuses every other program until it is started anew."""
     running = await _running(channel, program, device_id)
     if running is not None and _same(running, program):
         return Pushed.KEPT
@@ -32,27 +37,19 @@ async def ensure(channel: Channel, program: Program, device_id: int, election_id
     request.config.p4info.CopyFrom(program.p4info)
     request.config.p4_device_config = program.config
     request.config.cookie.cookie = program.cookie
-    if running is not None:
+    if running is not None and can_reconcile:
         request.action = _Set.RECONCILE_AND_COMMIT
         try:
             await channel.push(request)
         except fy.P4ClientError as error:
-            # A program that is too different, or a target that has no RECONCILE: simple_switch_grpc refuses
-            # it when there are one-shot action sets ("mix action selector programming modes").
-            if error.code not in _NOT_RECONCILED:
+            # The program is too different for what is there to be kept.
+            if error.code is not fy.GRPCStatusCode.INVALID_ARGUMENT:
                 raise
         else:
             return Pushed.RECONCILED
     request.action = _Set.VERIFY_AND_COMMIT
     await channel.push(request)
     return Pushed.REPLACED
-
-
-_NOT_RECONCILED = {
-    fy.GRPCStatusCode.INVALID_ARGUMENT,
-    fy.GRPCStatusCode.UNIMPLEMENTED,
-    fy.GRPCStatusCode.UNKNOWN,
-}
 
 
 async def _running(channel: Channel, program: Program, device_id: int) -> p4r.ForwardingPipelineConfig | None:

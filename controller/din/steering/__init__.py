@@ -15,6 +15,8 @@ argument, in seconds of the controller's monotonic clock.
     permitted    who may answer, by which ways
     ways         which of these is taken
     estimate     what a choice is believed to cost
-    balance      what is known of a service's demand and servers, and what is assumed of the rest
-    shares       the assignment of least latency, and how it is approached
+    demand       what aggregates ask for
+    balance      what is known of a service's servers, and what is assumed of the rest
+    assignment   the shares of least latency
+    shares       how they are approached; and what DIN is compared with
 """

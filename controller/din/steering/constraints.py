@@ -145,8 +145,10 @@ def rejections(candidate: Candidate) -> tuple[Rejection, ...]:
 
 def latency(instance: str, request: Route, response: Route, budget: int | None) -> Rejection | None:
     """Both ways without a queue against the budget, us."""
+    if budget is None:
+        return None
     both = request.base_latency + response.base_latency
-    if budget is None or both <= budget:
+    if both <= budget:
         return None
     ways = f"{show_time(request.base_latency)} there, {show_time(response.base_latency)} back"
     return Rejection(instance, "latency", f"{show_time(both)} ({ways}) is above {show_time(budget)}")

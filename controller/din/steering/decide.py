@@ -23,6 +23,7 @@ from . import shares, ways
 from .balance import targets
 from .bounds import of_transport, unlabelled
 from .constraints import capacity
+from .demand import demand
 from .estimate import Server, estimate, latency, link_extra, server
 from .permitted import Permitted, permitted, request_key, response_key
 from .plan import Aggregate, Choice, Decision, Estimate, Plan, Rejection, Route
@@ -51,11 +52,12 @@ def decide(
     requests, responses = _ways(model, allowed, measured, before or Plan(), now)
     servers = _servers(model, measured, now)
     estimates = _estimates(model, allowed, requests, responses, servers, measured, now)
+    demanded = demand(model, wanted, measured, before.demand if before is not None else {}, now)
     decisions: dict[Aggregate, Decision] = {}
     for service in sorted({each.service for each in wanted}):
         of_service = [each for each in wanted if each.service == service]
         decisions |= _decisions(
-            model, of_service, allowed, requests, responses, estimates, servers, measured, before
+            model, of_service, allowed, requests, responses, estimates, servers, demanded, before
         )
     return Plan(
         decisions={each: decisions[each] for each in wanted},
@@ -66,6 +68,7 @@ def decide(
             each.name for each in model.instances if measured.instance(each.name).alive is not False
         ),
         drained=drained,
+        demand=demanded,
     )
 
 
@@ -143,7 +146,7 @@ def _decisions(
     responses: Mapping[tuple[str, str, str, str, str], Route],
     estimates: Mapping[tuple[Aggregate, str], Estimate],
     servers: Mapping[str, Server],
-    measured: Measured,
+    demanded: Mapping[Aggregate, float],
     before: Plan | None,
 ) -> dict[Aggregate, Decision]:
     """Of one service."""
@@ -161,7 +164,7 @@ def _decisions(
         eligible[aggregate] = [name for name in open_ if name not in {each.what for each in full[aggregate]}]
     match model.steering.instances:
         case InstanceChoice.DIN:
-            found = targets(model, eligible, estimates, servers, measured, before)
+            found = targets(model, eligible, estimates, servers, demanded, before)
         case InstanceChoice.NEAREST:
             found = {
                 aggregate: shares.nearest(

@@ -37,6 +37,8 @@ class Server:
     present: float | None = None  # requests there
     slots: float | None = None
     rate: float | None = None  # requests a second that it can finish
+    running: float | None = None  # of these, in slots
+    finishing: float | None = None  # requests that it finishes a second
     queue: float | None = None  # what a new request waits
     compute: float | None = None  # what a prefill takes
     tpot: float | None = None
@@ -77,6 +79,8 @@ def server(
         present=present,
         slots=slots,
         rate=rate,
+        running=load.running if load is not None else None,
+        finishing=load.requests_per_second if load is not None else None,
         queue=queue,
         compute=_compute(load),
         tpot=load.tpot if load is not None else None,
@@ -104,7 +108,9 @@ def _present(load: Load | None, connections: Connections | None) -> float | None
     if at_server is None or load is None:
         return float(connections.in_flight)
     since = max(connections.at - load.at, 0.0)
-    return min(float(connections.in_flight), at_server + connections.opened_per_second * since)
+    # A bound has to be the upper one of the two that switches know.
+    most = connections.in_flight if connections.at_most is None else connections.at_most
+    return min(float(most), at_server + connections.opened_per_second * since)
 
 
 def _compute(load: Load | None) -> float | None:

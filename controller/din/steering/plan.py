@@ -117,3 +117,5 @@ class Plan:
     #: Instances that stand: they have a liveness entry, cookies and remembered connections reach them.
     alive: frozenset[str] = frozenset()
     drained: frozenset[str] = frozenset()
+    #: Connections a second that were believed to begin; an aggregate of which nothing was known is missing.
+    demand: Mapping[Aggregate, float] = field(default_factory=dict)

@@ -201,6 +201,6 @@ def _steps(wiring: Wiring, down: frozenset[tuple[str, int]]) -> dict[str, list[S
 
 
 @lru_cache(maxsize=16)
-def routes_of(wiring: Wiring, down: frozenset[tuple[str, int]] = frozenset()) -> Routes:
+def routes_of(wiring: Wiring, down: frozenset[tuple[str, int]]) -> Routes:
     """The same for the same topology and links."""
     return Routes(wiring, down)

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from typing import Final
 
 from din.model.network import Model
-from din.model.problem import Path, Problem
+from din.model.problem import Path, Problem, Severity
+from din.model.topology import Host
 from din.packet.constants import SID_BLOCK_PREFIX
 
 _Address = IPv4Address | IPv6Address
@@ -118,6 +119,7 @@ def check_hosts(model: Model) -> Iterator[Problem]:
                 yield Problem(at, f"its network is {network}", f"{interface.ip}/{network.prefixlen}")
             elif network and _is_end(interface.ip, network):
                 yield Problem(at, f"{interface.ip} is no host's address in {network}", "choose another")
+        yield from _option(model, ("hosts", index, "option_required"), host)
         if host.mac is None:
             continue
         at = ("hosts", index, "mac")
@@ -125,6 +127,19 @@ def check_hosts(model: Model) -> Iterator[Problem]:
             yield Problem(at, f"{host.mac} is no station's address", "the first byte is even, as in 02:…")
         if (other := macs.setdefault(host.mac, host.name)) != host.name:
             yield Problem(at, f"{host.mac} is {other}'s, too", "give each its own")
+
+
+def _option(model: Model, at: Path, host: Host) -> Iterator[Problem]:
+    """A host whose every packet must bear a DIN option can send one."""
+    if not host.option_required:
+        return
+    if not any(tenant.keys for tenant in model.tenants if tenant.name == host.tenant):
+        message = f"{host.tenant} has no key, so every packet of {host.name} would be dropped"
+        yield Problem(at, message, f"add one to tenants, under {host.tenant}: keys")
+    for interface in host.addresses:
+        if interface.version == 4:
+            message = f"packets from {interface.ip} would be dropped: IPv4 has no DIN option"
+            yield Problem(at, message, "leave out the IPv4 address", Severity.WARNING)
 
 
 def check_service_addresses(model: Model) -> Iterator[Problem]:

@@ -64,7 +64,7 @@ def check_loads(model: Model) -> Iterator[Problem]:
                 break
     for service, rate in offered.items():
         capacity = sum(
-            decode_rate(profiles[instance.profile])
+            decode_rate(profiles[instance.profile]) * model.emulation.scale.rate
             for instance in model.instances_of(service)
             if instance.profile in profiles and instance.role is not InstanceRole.PREFILL
         )
@@ -102,6 +102,9 @@ def _congestion(model: Model, at: Path, event: Event) -> Iterator[Problem]:
     if source.tenant != sink.tenant:
         message = f"{source.name} and {sink.name} are different tenants' and cannot talk"
         yield Problem((*at, "sink"), message, "name two hosts of one tenant")
+    if not {each.version for each in source.addresses} & {each.version for each in sink.addresses}:
+        message = f"{source.name} and {sink.name} have no kind of address in common"
+        yield Problem((*at, "sink"), message, "give one of them an address of the other's kind")
     if event.traffic_class not in (TrafficClassName.BEST_EFFORT, *DSCP):
         classes = ", ".join(sorted(DSCP))
         message = f"{event.traffic_class} traffic is admitted, not claimed"

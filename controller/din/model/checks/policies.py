@@ -12,7 +12,7 @@ from din.model.ids import PUBLIC
 from din.model.network import Model
 from din.model.policy import Label, Policy
 from din.model.problem import Path, Problem
-from din.model.service import Instance, Service
+from din.model.service import Instance, InstanceRole, Service
 from din.model.topology import Role
 from din.model.units import show_time
 
@@ -34,12 +34,12 @@ def check_policies(model: Model) -> Iterator[Problem]:
     """For each kind of request, somebody is left to answer it."""
     seen: set[Path] = set()
     for service in model.services:
-        instances = [each for each in model.instances_of(service.name) if _is_whole(model, each)]
+        instances = [each for each in model.instances_of(service.name) if _answers_clients(model, each)]
         if not instances:
             continue
         for tenant in (service.tenant, *service.clients):
             for label in (None, *service.labels):
-                for problem in _answers(model, service, tenant, label, instances):
+                for problem in _unanswered(model, service, tenant, label, instances):
                     # What holds for one tenant's requests often does for the others'.
                     if problem.at not in seen:
                         seen.add(problem.at)
@@ -61,7 +61,10 @@ def check_policy_matches(model: Model) -> Iterator[Problem]:
             yield Problem((*at, "tenant"), message, f"add it to the clients of {service.name}")
 
 
-def _is_whole(model: Model, instance: Instance) -> bool:
+def _answers_clients(model: Model, instance: Instance) -> bool:
+    """And all that it refers to is there."""
+    if instance.role is InstanceRole.PREFILL:
+        return False
     host = model.host.get(instance.host)
     switch = model.switch.get(host.leaf) if host else None
     return switch is not None and switch.site in model.site and variant_of(model, instance) is not None
@@ -79,7 +82,7 @@ def _matches(policy: Policy, service: Service, tenant: str, label: str | None) -
     )
 
 
-def _answers(
+def _unanswered(
     model: Model, service: Service, tenant: str, label: str | None, instances: list[Instance]
 ) -> Iterator[Problem]:
     bounds = list(_bounds(model, service, tenant, label))
@@ -122,8 +125,9 @@ def _policy_bounds(model: Model, at: Path, policy: Policy) -> Iterator[_Bound]:
     def zone(instance: Instance) -> bool:
         return policy.zones is None or _zone(model, instance) in policy.zones
 
-    hint = "lower it, or add an instance of a better variant"
-    yield _Bound((*at, "quality_floor"), f"has a quality of {policy.quality_floor}", quality, hint)
+    if policy.quality_floor > 0:
+        hint = "lower it, or add an instance of a better variant"
+        yield _Bound((*at, "quality_floor"), f"has a quality of {policy.quality_floor}", quality, hint)
     if policy.cost_ceiling is not None:
         hint = "raise it, or add an instance of a cheaper variant"
         yield _Bound((*at, "cost_ceiling"), f"costs {policy.cost_ceiling} or less", cost, hint)
@@ -153,15 +157,19 @@ def check_latency_budgets(model: Model) -> Iterator[Problem]:
             ]
             ways = [each[host.leaf] for each in distances for host in hosts if host and host.leaf in each]
             if ways and 2 * min(ways) > policy.latency_budget:
-                message = (
-                    f"{show_time(policy.latency_budget)} from {site} to no instance of {service} and back"
-                )
+                budget = show_time(policy.latency_budget)
+                message = f"no instance of {service} is within {budget} of {site}, there and back"
                 yield Problem(at, message, f"the nearest one takes {show_time(2 * min(ways))}")
 
 
 def check_labelled_paths(model: Model) -> Iterator[Problem]:
     """A host with a label is where the label may be, and has a permitted way to an instance."""
     zone = {switch.name: model.zone_of(switch.name) for switch in model.switches if switch.site in model.site}
+    leaves: dict[str, set[str]] = {}
+    for instance in model.instances:
+        if host := model.host.get(instance.host):
+            leaves.setdefault(instance.service, set()).add(host.leaf)
+    within: dict[tuple[str, str], set[str]] = {}
     for index, host in enumerate(model.hosts):
         label = model.label.get(host.label or "")
         if label is None or host.leaf not in zone:
@@ -171,18 +179,26 @@ def check_labelled_paths(model: Model) -> Iterator[Problem]:
             message = f"{host.name} is in {zone[host.leaf]}, where {label.name} may not be"
             yield Problem(at, message, f"it may be in {', '.join(label.zones)}")
             continue
-        within = reached(_permitted(model, label, zone), host.leaf)
+        if (label.name, host.leaf) not in within:
+            within[label.name, host.leaf] = reached(_permitted(model, label, zone), host.leaf)
         for service in model.services:
             if label.name not in service.labels or host.tenant not in (service.tenant, *service.clients):
                 continue
-            hosts = [model.host.get(each.host) for each in model.instances_of(service.name)]
-            leaves = {each.leaf for each in hosts if each}
-            in_zones = {leaf for leaf in leaves if zone.get(leaf) in label.zones}
-            if in_zones and not in_zones & within:
+            permitted = {leaf for leaf in leaves.get(service.name, ()) if zone.get(leaf) in label.zones}
+            if permitted and not permitted & within[label.name, host.leaf]:
                 kind = "encrypted links" if label.encrypted else "links"
                 zones = ", ".join(label.zones)
                 message = f"no path of {kind} within {zones} leads to an instance of {service.name}"
                 yield Problem(at, message, f"what {label.name} permits is in labels and in links[].encrypted")
+
+
+def check_labelled_demand(model: Model) -> Iterator[Problem]:
+    """Labelled requests come from where the label may be."""
+    for index, demand in enumerate(model.demand):
+        label, site = model.label.get(demand.label or ""), model.site.get(demand.site)
+        if label and site and site.zone not in label.zones:
+            message = f"{site.name} is in {site.zone}, where {label.name} may not be"
+            yield Problem(("demand", index, "label"), message, f"it may be in {', '.join(label.zones)}")
 
 
 def _permitted(model: Model, label: Label, zone: dict[str, str]) -> nx.Graph[str]:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from din.model.network import Model
 from din.model.problem import Path, Problem, Severity
@@ -60,6 +62,21 @@ def _hosts(model: Model) -> Iterator[Problem]:
         if service and host and host.tenant != service.tenant:
             message = f"{host.name} is {host.tenant}'s, and {service.name} is provided by {service.tenant}"
             yield Problem(("instances", index, "host"), message, f"name a host of {service.tenant}")
+
+
+def check_urls(model: Model) -> Iterator[Problem]:
+    """Where a server is asked, once the host's address is in its place."""
+    for index, instance in enumerate(model.instances):
+        for field in ("metrics", "health", "models"):
+            url = getattr(instance, field).replace("{management}", "192.0.2.1")
+            try:
+                parts = urlsplit(url)
+                is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                is_url = False
+            if not is_url or "{" in url or re.search(r"\s", url):
+                hint = f"as in {Instance.model_fields[field].default}"
+                yield Problem(("instances", index, field), "not the URL of a page", hint)
 
 
 def _rewritten(model: Model) -> Iterator[Problem]:

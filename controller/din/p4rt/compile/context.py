@@ -11,6 +11,7 @@ from typing import Final
 
 from din.model.ids import FUNCTION_BASE, LOOKUP_FUNCTION, Ids, function_kind, host_function, instance_function
 from din.model.network import Model
+from din.model.policy import InstanceChoice
 from din.model.service import Service, TrafficClassName
 from din.model.topology import Host, Role
 from din.model.wiring import Hop, Wiring
@@ -159,10 +160,20 @@ class Context:
         found = {0: every} | {self.ids.label(each.name): set(each.zones) for each in self.model.labels}
         return found | {LABEL_UNKNOWN: set.intersection(*found.values())}
 
+    @property
+    def clients_choose(self) -> bool:
+        """Clients address instances themselves, so these are open to them."""
+        return self.model.steering.instances is InstanceChoice.CLIENT
+
     def visible(self, tenant: str) -> list[Host]:
-        """Hosts that a tenant's packets may be for: its own, and the clients of what it serves."""
+        """Hosts that a tenant's packets may be for: its own, and the clients of what it serves; and who
+        serves it, where clients choose.
+        """
         tenants = {tenant}
+        servers: set[str] = set()
         for service in self.model.services:
             if service.tenant == tenant:
                 tenants |= set(service.clients)
-        return [each for each in self.model.hosts if each.tenant in tenants]
+            if self.clients_choose and tenant in self.clients_of(service):
+                servers |= {each.host for each in self.model.instances_of(service.name)}
+        return [each for each in self.model.hosts if each.tenant in tenants or each.name in servers]

@@ -89,6 +89,8 @@ def classifier(context: Context, switch: str) -> State:
                 direction=Ternary(direction, 3),
             )
             state[where] = action("classify", **values)
+        if context.clients_choose:
+            state |= _direct(context, service, values)
         if not any(context.leaf_of(each.name) == switch for each in context.model.instances_of(service.name)):
             continue
         for host in context.model.hosts:
@@ -108,6 +110,20 @@ def classifier(context: Context, switch: str) -> State:
     for name, dscp in DSCP.items():
         where = key("classifier", _DSCP, dscp=Ternary(dscp, 0x3F))
         state[where] = action("classify", **_classify(CLASS_OF[name]))
+    return state
+
+
+def _direct(context: Context, service: Service, values: dict[str, int]) -> State:
+    """Requests to instances themselves, and their answers: treated as the service's."""
+    state: State = {}
+    for instance in context.model.instances_of(service.name):
+        for address in context.model.host[instance.host].addresses:
+            host = Ternary(mapped(address), _ALL)
+            port = Ternary(service.port, 0xFFFF)
+            protocol = Ternary(TCP, 0xFF)
+            to = key("classifier", _SERVICE, dst_addr=host, protocol=protocol, dst_port=port)
+            back = key("classifier", _SERVICE, src_addr=host, protocol=protocol, src_port=port)
+            state[to] = state[back] = action("classify", **values)
     return state
 
 
