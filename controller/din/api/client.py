@@ -69,11 +69,9 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from None
         _raise_refusal(answer)
-        return (
-            answer.json()
-            if answer.headers.get("content-type", "").startswith("application/json")
-            else answer.text
-        )
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        # A 204 says that it is JSON, and is nothing.
+        return answer.json() if is_json and answer.content else answer.text
 
     def _silent(self, error: Exception) -> NotRunningError:
         return NotRunningError(f"no controller answers at {self.socket} ({error}). Start one with din up")

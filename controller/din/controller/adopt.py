@@ -12,8 +12,8 @@ from typing import Final
 from din.model.ids import Ids, group_name
 from din.model.wiring import Wiring
 from din.p4rt.entry import Action, Key, State
-from din.steering.buckets import Bucket
-from din.steering.plan import Plan, Route
+from din.steering.buckets import Bucket, shares_of
+from din.steering.plan import Aggregate, Choice, Decision, Estimate, Plan, Route
 
 STEERING_BUCKETS: Final = 1024
 _DRAINED: Final = 2
@@ -48,7 +48,27 @@ def buckets_of(
 
 
 # ---- routes
-# ----------------------------------------------------------------------------------------------------
+
+
+def decisions_of(
+    held: Mapping[Group, tuple[Bucket, ...]], aggregates: Iterable[Aggregate], leaf: str
+) -> dict[Aggregate, Decision]:
+    """What a leaf's buckets say was decided: shares alone. The next plan departs from them."""
+    nothing = Estimate(0.0, 0.0, None, None)
+    return {
+        aggregate: Decision(
+            aggregate,
+            tuple(
+                Choice(name, share, Route(), Route(), nothing)
+                for name, share in sorted(shares_of(held[aggregate.group]).items())
+            ),
+        )
+        for aggregate in aggregates
+        if aggregate.leaf == leaf and aggregate.group in held
+    }
+
+
+# ---- routes --------------------------------------------------------------------------------------------
 
 
 def note_routes(plan: Plan) -> dict[str, list[tuple[str, int]]]:

@@ -17,7 +17,9 @@ from din.measure.schedule import every
 from din.measure.scrape import Scraper
 from din.measure.state import Measured
 from din.measure.store import Measurements
+from din.model.service import Affinity
 from din.model.topology import Role, Tls
+from din.model.topology import Target as SwitchTarget
 from din.p4rt import events
 from din.p4rt.channel import TlsFiles
 from din.p4rt.compile import Buckets, Context, compile_buckets, compile_network
@@ -27,7 +29,7 @@ from din.p4rt.entry import State
 from din.p4rt.fleet import Fleet
 from din.p4rt.reconcile import Outcome, Result
 from din.packet.constants import PuntReason
-from din.steering.buckets import Bucket, fresh, rebalance
+from din.steering.buckets import DRAIN_AFTER, Bucket, fresh, rebalance
 from din.steering.decide import decide
 from din.steering.plan import Plan
 from din.telemetry import Telemetry
@@ -43,7 +45,7 @@ STARTUP_SECONDS = 3.0
 #: Seconds between readings of the switches' connection counters, and between link probes.
 COUNTER_SECONDS = 0.5
 PROBE_SECONDS = 0.5
-#: Of an audit: a switch that somebody else wrote to is put right by then.
+#: Between looks at the clock: whether another epoch has begun.
 SECRETS_SECONDS = 10.0
 
 BucketMap = dict[tuple[str, adopt.Group], tuple[Bucket, ...]]
@@ -56,7 +58,8 @@ def target_of(desired: Desired, switch: str, address: str) -> Target:
     files = None
     if tls is not None:
         files = TlsFiles(desired.base / tls.ca, desired.base / tls.certificate, desired.base / tls.key)
-    return Target(switch, address, found.device_id, files)
+    # bmv2 refuses every other program once it was asked to reconcile.
+    return Target(switch, address, found.device_id, files, can_reconcile=found.target is SwitchTarget.P4JIT)
 
 
 class Controller:
@@ -155,6 +158,10 @@ class Controller:
                     task = asyncio.create_task(self._adopt(switch), name=f"adopt {switch}")
                     self._adopting[switch] = task
                 self.measurements.restarted(switch)
+            case events.NoPrimary(switch, highest):
+                # Whoever had it has left; nobody else is to be waited for.
+                if highest >= self.fleet.term:
+                    self.fleet.raise_term(self.store.next_term(highest))
             case events.Down(switch, reason):
                 LOG.warning("%s: %s", switch, reason)
             case events.PortChanged(switch, port, up):
@@ -177,14 +184,17 @@ class Controller:
         try:
             state = await self.fleet.connection(switch).read_state()
         except (NotPrimaryError, SwitchError) as error:
+            # When it is ours again this is tried again.
             LOG.warning("%s: cannot be read: %s", switch, error)
-            self._adopting.pop(switch, None)
             return
+        finally:
+            self._adopting.pop(switch, None)
         groups = {each.group for each in self.desired.aggregates if each.leaf == switch}
         found = adopt.buckets_of(state, self.desired.ids, groups, time.monotonic())
         self.buckets |= {(switch, group): buckets for group, buckets in found.items()}
+        shares = adopt.decisions_of(found, self.desired.aggregates, switch)
+        self.plan = replace(self.plan, decisions={**self.plan.decisions, **shares})
         self.adopted.add(switch)
-        self._adopting.pop(switch, None)
         self._compiled = None
         self.wake()
 
@@ -330,7 +340,10 @@ class Controller:
             elif held is None:
                 buckets[where] = fresh(shares, "/".join((aggregate.leaf, *aggregate.group)))
             else:
-                buckets[where] = rebalance(held, shares, now, lifetime, dead)
+                # What is hashed by address has no beginning that a switch could see, and so no end of a move.
+                by_address = desired.model.service[aggregate.service].affinity is Affinity.CLIENT
+                drain_after = None if by_address else DRAIN_AFTER
+                buckets[where] = rebalance(held, shares, now, lifetime, dead, drain_after)
         return plan, buckets
 
     def context(self, desired: Desired, plan: Plan, buckets: Buckets) -> Context:

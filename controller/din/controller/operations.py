@@ -302,8 +302,8 @@ class ControllerOperations:
                 if failed:
                     raise refuse(
                         409,
-                        f"revision {number} is in force, but switches refused parts of it (tried again every few "
-                        f"seconds; din rollback goes back): {'; '.join(failed)}",
+                        f"revision {number} is in force, but switches refused parts of it (which is tried again; "
+                        f"din rollback goes back): {'; '.join(failed)}",
                         changes=changes,
                     )
         controller.wake()

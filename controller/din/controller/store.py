@@ -46,7 +46,7 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                f"{directory}: another controller uses this state directory. Stop it, or choose another with --state"
+                f"{directory}: another controller uses this state directory. Stop it, or choose another one"
             ) from None
 
     def close(self) -> None:
@@ -76,11 +76,11 @@ class Store:
 
     # ---- term --------------------------------------------------------------------------------------------
 
-    def next_term(self) -> int:
-        """Of this start: election IDs come from it, so that a later start always wins over what an earlier
-        one left.
+    def next_term(self, above: int = 0) -> int:
+        """A term that no earlier start has had, and ``above`` another's: election IDs come from it, so that a
+        later start always wins over what an earlier one left.
         """
-        term = int((self._read("term.json") or {}).get("term", 0)) + 1
+        term = max(int((self._read("term.json") or {}).get("term", 0)), above) + 1
         self._write("term.json", {"term": term})
         return term
 
@@ -107,10 +107,14 @@ class Store:
 
     def ids(self) -> Ids | None:
         content = self._read("ids.json")
-        return None if content is None else Ids(content)
+        try:
+            return None if content is None else Ids(**content)
+        except TypeError as error:
+            where = self.directory / "ids.json"
+            raise StoreError(f"{where}: {error}. Without the file, names get other numbers") from None
 
     def save_ids(self, ids: Ids) -> None:
-        self._write("ids.json", ids.numbers)
+        self._write("ids.json", {"numbers": ids.numbers, "gone": ids.gone})
 
     def routes(self) -> Mapping[str, list[tuple[str, int]]]:
         """What the plan knew a route by, as text -> its hops."""

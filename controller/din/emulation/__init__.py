@@ -2,7 +2,8 @@
 """The network of a model on one machine: Mininet, in namespaces of its own.
 
 In a program of one's own, inside a sandbox:
-  `supervisor.Emulation`   start, stop, addresses, run, set_link, stop_switch, start_switch, slow, begin, host_cpu
+  `supervisor.Emulation`   start, stop, addresses, run, set_link, stop_switch, start_switch, slow, begin,
+  host_cpu
 From outside:
   `sandbox.start`, `sandbox.run`   a program in namespaces of its own; `sandbox.check` says why there are none
   ``python -m din.emulation FILE --state DIR [--target bmv2]``          an emulation in the foreground,

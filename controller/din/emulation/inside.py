@@ -35,6 +35,9 @@ _COMMANDS: Final = (
     ("mount", "--bind", "/proc/sys/net", "/proc/sys/net"),
     ("mount", "-o", "remount,bind,ro", "/proc/sys"),
 )
+#: A sysfs shows the interfaces of the network namespace that it was mounted in, and bmv2 looks there whether its
+#: ports are up. Not everywhere may we mount one; `Bmv2Switch` says what that means, and others do without.
+_SYSFS: Final = ("mount", "-t", "sysfs", "-o", "ro,nosuid,nodev,noexec", "sysfs", "/sys")
 #: Statuses as a shell has them.
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
@@ -48,6 +51,7 @@ def prepare() -> None:
             path.write_text(value)
     for command in _COMMANDS:
         subprocess.run(command, check=True)
+    subprocess.run(_SYSFS, stderr=subprocess.DEVNULL)
 
 
 def _obey(control: int, program: int) -> None:

@@ -2,8 +2,8 @@
 """Links as Mininet has them: veth pairs whose frames are as they would be on a wire.
 
 A link's rate and delay are said with it: ``addLink(a, b, rate=10**8, delay=5000, mtu=9000)``, in bit/s, us
-and bytes of IP packet. With `PortLink` a p4jit switch emulates them on its way out of a port; with `WireLink`,
-for switches that cannot and for hosts, a process between two veth pairs does.
+and bytes of IP packet. With `PortLink` a p4jit switch emulates them on its way out of a port; with
+`WireLink`, for switches that cannot and for hosts, a process between two veth pairs does.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from .links import frames_under_way
 CPU_PORT: Final = 510
 DROP_PORT: Final = 511
 QUEUES: Final = 8
+_INTERFACES: Final = Path("/sys/class/net")
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 5.0
 
@@ -154,7 +155,22 @@ class P4jitSwitch(P4RuntimeSwitch):
 
 
 class Bmv2Switch(P4RuntimeSwitch):
-    """simple_switch_grpc. It has no links to emulate: take `WireLink`."""
+    """simple_switch_grpc. It has no links to emulate: take `WireLink`.
+
+    It looks every 200 ms whether its ports are up, which is what watch ports go by, and says so to nobody: a
+    controller has no port events of it.
+    """
+
+    def start(self, controllers: Iterable[Any] = ()) -> None:
+        """EmulationError: it would take all its ports to be down."""
+        for intf in self.port_interfaces().values():
+            if not (_INTERFACES / intf.name).exists():
+                raise EmulationError(
+                    f"switch {self.name}: bmv2 looks in {_INTERFACES} whether its ports are up, and {intf.name} "
+                    "is not there, because /sys is another network namespace's and may not be mounted here: "
+                    "run this with `--privileged` if it is a container, or take the target p4jit"
+                )
+        super().start(controllers)
 
     def command(self) -> Sequence[str]:
         argv = [

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Final
 
@@ -51,8 +50,7 @@ def command(model: Model, wiring: Wiring, instance: Instance) -> list[str]:
     argv += ["--otlp-traces-endpoint", f"http://{wiring.controller_address}:{OTLP_PORT}/v1/traces"]
     for profile in model.emulation.profiles:
         if profile.name == instance.profile:
-            # Quantities were read, and are numbers now: the unit of each is known by its field.
-            argv += ["--profile", profile_json(profile.model_dump())]
+            argv += ["--profile", profile.model_dump_json()]
     if instance.role is not InstanceRole.BOTH:
         argv += ["--kv-dscp", str(DSCP[TrafficClassName.KV_TRANSFER])]
     if instance.role is InstanceRole.DECODE:
@@ -60,11 +58,3 @@ def command(model: Model, wiring: Wiring, instance: Instance) -> list[str]:
             if other.role is InstanceRole.PREFILL:
                 argv += ["--prefill", own_url(model, other)]
     return argv
-
-
-def profile_json(fields: dict[str, object]) -> str:
-    """A profile as it is written, in JSON."""
-    units = {"decode_step": "us", "decode_step_per_sequence": "us", "kv_bytes_per_token": "B"}
-    return json.dumps(
-        {name: f"{value}{units[name]}" if name in units else value for name, value in fields.items()}
-    )

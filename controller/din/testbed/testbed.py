@@ -139,14 +139,9 @@ class Testbed:
         with log.open("ab") as errors:
             self._controller = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-m",
-                    "din.controller",
-                    str(self.file),
-                    "--state",
-                    str(self.state / CONTROLLER),
-                ]
-                + ["--addresses", str(addresses)],
+                    *(sys.executable, "-m", "din.controller", str(self.file)),
+                    *("--state", str(self.state / CONTROLLER), "--addresses", str(addresses)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -38,13 +38,15 @@ class Reply:
         self._connection = connection
         self.started = False
         self.ended = False
+        #: Of every answer.
+        self.headers: list[Header] = []
         #: Called once if the client leaves before `end`.
         self.on_disconnect: Callable[[], None] | None = None
 
     def send(self, status: int, body: bytes, content_type: str, headers: Iterable[Header] = ()) -> None:
         """A whole answer."""
         length = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        self._connection.send(h11.Response(status_code=status, headers=[*length, *headers]))
+        self._connection.send(h11.Response(status_code=status, headers=[*length, *self.headers, *headers]))
         if body:
             self._connection.send(h11.Data(data=body))
         self.end()
@@ -57,7 +59,7 @@ class Reply:
             ("Transfer-Encoding", "chunked"),
             ("Cache-Control", "no-cache"),
         ]
-        self._connection.send(h11.Response(status_code=200, headers=[*fixed, *headers]))
+        self._connection.send(h11.Response(status_code=200, headers=[*fixed, *self.headers, *headers]))
 
     def write(self, data: bytes) -> None:
         self._connection.send(h11.Data(data=data))

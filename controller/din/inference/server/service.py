@@ -47,6 +47,7 @@ class Service:
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Answers it, or has it answered later."""
+        reply.headers.append(("x-din-instance", self._parts.options.name))
         try:
             self._route(request)(request, reply)
         except api.ApiError as error:
