@@ -29,7 +29,7 @@ from din.p4rt.entry import State
 from din.p4rt.fleet import Fleet
 from din.p4rt.reconcile import Outcome, Result
 from din.packet.constants import PuntReason
-from din.steering.buckets import DRAIN_AFTER, Bucket, fresh, rebalance
+from din.steering.buckets import DRAIN_AFTER, Bucket, counts, fresh, rebalance
 from din.steering.decide import decide
 from din.steering.plan import Plan
 from din.telemetry import Telemetry
@@ -44,6 +44,8 @@ LOG = logging.getLogger(__name__)
 STARTUP_SECONDS = 3.0
 #: Seconds between readings of the switches' connection counters, and between link probes.
 COUNTER_SECONDS = 0.5
+#: Between looks at moves of buckets that only time can end.
+SETTLE_SECONDS = 2.0
 PROBE_SECONDS = 0.5
 #: Between looks at the clock: whether another epoch has begun.
 SECRETS_SECONDS = 10.0
@@ -86,6 +88,10 @@ class Controller:
         self.results: dict[str, Result] = {}
         self.adopted: set[str] = set()
         self.fleet: Fleet
+        #: Of each group, what its buckets were last made for, what they became, and when.
+        self._balanced: dict[
+            tuple[str, adopt.Group], tuple[tuple[dict[str, int], frozenset[str]], tuple[Bucket, ...], float]
+        ] = {}
         self.changed = asyncio.Condition()
         self._wake = asyncio.Event()
         #: Held while a revision or plan is being made: two updates never mix.
@@ -300,6 +306,7 @@ class Controller:
         plan, buckets = self.prepare(self.desired, now)
         changed = {name for name, held in buckets.items() if self.buckets.get(name) != held}
         routed = adopt.note_routes(plan) if plan.routes != self.plan.routes else None
+        before = self.buckets
         self.plan, self.buckets = plan, buckets
         if routed is not None:
             self.store.save_routes(routed)
@@ -316,7 +323,7 @@ class Controller:
             self._compiled = structure
             self._send_states(self.states)
         elif changed:
-            self._send_buckets(changed)
+            self._send_buckets(changed, before)
 
     def prepare(self, desired: Desired, now: float) -> tuple[Plan, BucketMap]:
         """What would be decided for a revision, from what is measured now. Nothing changes."""
@@ -343,7 +350,19 @@ class Controller:
                 # What is hashed by address has no beginning that a switch could see, and so no end of a move.
                 by_address = desired.model.service[aggregate.service].affinity is Affinity.CLIENT
                 drain_after = None if by_address else DRAIN_AFTER
-                buckets[where] = rebalance(held, shares, now, lifetime, dead, drain_after)
+                wanted = counts(shares), dead
+                last = self._balanced.get(where)
+                if (
+                    last is not None
+                    and last[0] == wanted
+                    and last[1] is held
+                    and now - last[2] < SETTLE_SECONDS
+                ):
+                    # Nothing but time has passed, which ends moves, and is in no hurry.
+                    buckets[where] = held
+                else:
+                    buckets[where] = rebalance(held, shares, now, lifetime, dead, drain_after)
+                    self._balanced[where] = wanted, buckets[where], now
         return plan, buckets
 
     def context(self, desired: Desired, plan: Plan, buckets: Buckets) -> Context:
@@ -356,14 +375,15 @@ class Controller:
         for name in self.adopted & states.keys():
             self.fleet[name].set(states[name])
 
-    def _send_buckets(self, changed: set[tuple[str, adopt.Group]]) -> None:
+    def _send_buckets(self, changed: set[tuple[str, adopt.Group]], before: Buckets) -> None:
         """Shares move often, and nothing else does then."""
         context = self.context(self.desired, self.plan, self.buckets)
         for leaf in {leaf for leaf, _ in changed}:
             moved = {name: self.buckets[name] for name in changed if name[0] == leaf}
-            self.states[leaf] = self.states[leaf] | compile_buckets(context, leaf, moved)
-            if leaf in self.adopted:
-                self.fleet[leaf].set(self.states[leaf])
+            delta = compile_buckets(context, leaf, moved, before)
+            self.states[leaf].update(delta)
+            if leaf in self.adopted and delta:
+                self.fleet[leaf].amend(delta)
 
     # ---- another revision --------------------------------------------------------------------------------
 

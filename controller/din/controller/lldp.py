@@ -16,8 +16,6 @@ _ETHER_TYPE: Final = bytes.fromhex("88cc")
 _CHASSIS, _PORT, _TTL, _END = 1, 2, 3, 0
 _LOCALLY_ASSIGNED: Final = 7
 _MARK: Final = b"din/"
-#: Probes that may be lost before a link counts as down.
-LOST_PROBES: Final = 3
 
 
 def _tlv(kind: int, value: bytes) -> bytes:
@@ -81,5 +79,5 @@ class Links:
         self.heard[sender] = now
 
     def silent(self, now: float) -> set[tuple[str, int]]:
-        """Links that carried probes once and do so no more."""
-        return {key for key, at in self.heard.items() if now - at > self.interval * (LOST_PROBES + 0.5)}
+        """Links that carried probes once, and not the last one."""
+        return {key for key, at in self.heard.items() if now - at > 1.5 * self.interval}

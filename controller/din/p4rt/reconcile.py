@@ -61,9 +61,15 @@ class Preview:
 
 
 class _Wanted:
-    def __init__(self, state: State, verify: bool) -> None:
+    """``delta``: what alone differs from ``base``, if the switch has that; None: anything may."""
+
+    def __init__(
+        self, state: State, verify: bool, delta: State | None = None, base: State | None = None
+    ) -> None:
         self.state = state
         self.verify = verify
+        self.delta = delta
+        self.base = base
         self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     def tell(self, result: Result) -> None:
@@ -98,6 +104,8 @@ class Reconciler:
         #: What the switch has, as far as that is known, and of which of the connection's epochs.
         self._known: State | None = None
         self._epoch = -1
+        #: The wanted state that it has, if it has one.
+        self._done: State | None = None
         connection.when_primary(self.forget)
 
     @property
@@ -110,7 +118,7 @@ class Reconciler:
 
     def forget(self) -> None:
         """The switch may have changed: it is read, and made what it is to be, now."""
-        self._known = None
+        self._known = self._done = None
         self._changed.set()
 
     def set(self, want: Mapping[AnyKey, AnyValue], *, verify: bool = False) -> asyncio.Future[Result]:
@@ -123,7 +131,25 @@ class Reconciler:
 
     def start(self, state: State, *, verify: bool = False) -> asyncio.Future[Result]:
         """As `set`, of what `prepare` gave."""
-        wanted = _Wanted(state, verify)
+        return self._begin(_Wanted(state, verify))
+
+    def amend(self, delta: Mapping[AnyKey, AnyValue]) -> asyncio.Future[Result]:
+        """As `set`, of what is wanted already with ``delta`` put over it: at the cost of ``delta`` alone,
+        while the switch is in step. What is told of the change (`Result.blast`) counts what ``delta`` names.
+
+        BadStateError: the program cannot have that. ValueError: nothing is wanted yet."""
+        if self._wanted is None:
+            raise ValueError(f"{self.name}: there is nothing to amend")
+        before = self._wanted
+        found = self._checked(delta, before.state)
+        state = {**before.state, **found}
+        if before.state is self._done:
+            return self._begin(_Wanted(state, False, found, self._done))
+        if before.delta is not None:
+            return self._begin(_Wanted(state, False, {**before.delta, **found}, before.base))
+        return self._begin(_Wanted(state, False))
+
+    def _begin(self, wanted: _Wanted) -> asyncio.Future[Result]:
         if self._wanted is not None and self._wanted is not self._running:
             self._wanted.tell(self._result(Outcome.SUPERSEDED))
         self._wanted = wanted
@@ -132,14 +158,16 @@ class Reconciler:
 
     def prepare(self, want: Mapping[AnyKey, AnyValue]) -> State:
         """A wanted state, checked and in canonical form. BadStateError: the program cannot have it."""
-        known = self._known if self._known is not None else self.want
+        return self._checked(want, self._known if self._known is not None else self.want)
+
+    def _checked(self, want: Mapping[AnyKey, AnyValue], known: State | None) -> State:
         state = canonical(self.connection.program, want, known)
         if self._check is not None:
-            changes = diff(known or {}, state)
+            before = known or {}
             problems = [
                 f"{show(key)}: {problem}"
-                for made in (changes.insert, changes.modify)
-                for key, value in made.items()
+                for key, value in state.items()
+                if before.get(key) != value
                 for problem in self._check(key, value)
             ]
             if problems:
@@ -163,7 +191,7 @@ class Reconciler:
                 async with asyncio.timeout_at(self._due):
                     await self._changed.wait()
             except TimeoutError:
-                self._known = None
+                self._known = self._done = None
                 self._due = self._after(self._audit_seconds)
             self._changed.clear()
             if self._wanted is not None and self.connection.is_primary:
@@ -187,15 +215,17 @@ class Reconciler:
         except NotPrimaryError as error:
             # When it is ours again it is read anew; whoever waits, waits for that.
             LOG.info("%s: an update waits: %s", self.name, error)
-            self._known = None
+            self._known = self._done = None
             return
         except SwitchError as error:
             work.errors.append(str(error))
             outcome = Outcome.FAILED
         finally:
             self._running = None
-        if outcome is Outcome.FAILED:
-            self._known = None
+        if outcome is Outcome.DONE:
+            self._done = wanted.state
+        elif outcome is Outcome.FAILED:
+            self._known = self._done = None
             self._due = self._after(_RETRY_SECONDS)
         result = Result(
             self.name,
@@ -216,7 +246,7 @@ class Reconciler:
         return self._known is None or not connection.is_primary or self._epoch != connection.epoch
 
     async def _read(self) -> None:
-        self._known, self._epoch = None, self.connection.epoch
+        self._known, self._done, self._epoch = None, None, self.connection.epoch
         self._known = await self.connection.read_state()
         self._due = self._after(self._audit_seconds)
 
@@ -226,8 +256,11 @@ class Reconciler:
 
     async def _write(self, wanted: _Wanted, work: _Work) -> Outcome:
         assert self._known is not None
-        changes = diff(self._known, wanted.state)
-        work.blast = BlastRadius.of(self.name, self._known, changes)
+        have, want = self._known, wanted.state
+        if wanted.delta is not None and wanted.base is self._done and self._done is not None:
+            have, want = {key: have[key] for key in wanted.delta if key in have}, wanted.delta
+        changes = diff(have, want)
+        work.blast = BlastRadius.of(self.name, have, changes)
         may_break = True
         for batch in self._order.batches(changes):
             if self._wanted is not wanted:

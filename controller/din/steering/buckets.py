@@ -103,6 +103,7 @@ def rebalance(
     released = [
         place
         for name in sorted(have)
+        if have[name] > wanted.get(name, 0)
         for place in _release(
             [k for k, each in enumerate(found) if each.current == name],
             found,

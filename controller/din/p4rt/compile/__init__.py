@@ -15,9 +15,9 @@ from .context import Buckets, Context, Secrets, TooManySegmentsError
 __all__ = ["Buckets", "Context", "Secrets", "TooManySegmentsError", "compile_buckets", "compile_network"]
 
 
-def compile_buckets(context: Context, switch: str, held: Buckets) -> State:
-    """The `buckets` of the groups in ``held``."""
-    return steering.buckets(context, switch, held)
+def compile_buckets(context: Context, switch: str, held: Buckets, before: Buckets) -> State:
+    """The `buckets` of the groups in ``held`` that are not what they were ``before``."""
+    return steering.buckets(context, switch, held, before)
 
 
 def compile_network(context: Context) -> dict[str, State]:

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from din.model.ids import group_name
 from din.packet.constants import LABEL_UNKNOWN
+from din.steering.buckets import Bucket
 
-from ..entry import Action, State, action, key
+from ..entry import Action, Key, State, action, key
 from .context import CLASS_OF, CLASSES, REPORT_CLASSES, TARGET_INSTANCE, TARGET_LEAF, Buckets, Context
 
 _STABLE, _MOVING, _DRAINED = 0, 1, 2
@@ -35,8 +39,8 @@ def groups(context: Context, switch: str) -> State:
     return state
 
 
-def buckets(context: Context, switch: str, held: Buckets) -> State:
-    """Every bucket of every group of a leaf."""
+def buckets(context: Context, switch: str, held: Buckets, before: Buckets | None = None) -> State:
+    """Every bucket of a leaf's groups; with ``before`` those alone that are not as they were."""
     state: State = {}
     # Few different values for many buckets: made once.
     values: dict[tuple[str, str, bool], Action] = {}
@@ -44,7 +48,10 @@ def buckets(context: Context, switch: str, held: Buckets) -> State:
         if leaf != switch:
             continue
         number = context.ids.of("group", group_name(*group))
-        for place, bucket in enumerate(found):
+        old: Sequence[Bucket | None] = (before or {}).get((leaf, group)) or (None,) * len(found)
+        for place, (bucket, was) in enumerate(zip(found, old, strict=True)):
+            if bucket is was:
+                continue
             kind = (bucket.current, bucket.previous, bucket.drained)
             value = values.get(kind)
             if value is None:
@@ -55,8 +62,13 @@ def buckets(context: Context, switch: str, held: Buckets) -> State:
                     previous=context.ids.of("instance", bucket.previous),
                     state=_STABLE if stable else _DRAINED if bucket.drained else _MOVING,
                 )
-            state[key("buckets", group=number, bucket=place)] = value
+            state[_bucket_key(number, place)] = value
     return state
+
+
+@lru_cache(maxsize=1 << 17)
+def _bucket_key(group: int, place: int) -> Key:
+    return key("buckets", group=group, bucket=place)
 
 
 def request_paths(context: Context, switch: str) -> State:
