@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -12,8 +13,11 @@ from typing import Final, Self
 
 from .health import PROBE_INTERVAL, PROBE_TIMEOUT, Outcome
 from .http import Client, HttpError
-from .schedule import Beats
+from .schedule import Beats, Stalls
 
+log = logging.getLogger(__name__)
+
+_SILENT: Final = f"no answer in {PROBE_TIMEOUT:g} s"
 #: Errors of connecting that people know by these words.
 _WORDS: Final = {
     errno.ECONNREFUSED: "connection refused",
@@ -50,20 +54,31 @@ class Prober:
         self._feed = feed
         self._clock = clock
         self._beats: Beats[str] = Beats(interval, self._probe)
+        self._stalls = Stalls()
+        self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._watching = asyncio.create_task(self._stalls.watch(), name="watch for stalls")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._beats.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
 
     def set(self, targets: Mapping[str, str]) -> None:
         self._beats.set(targets)
 
     async def _probe(self, name: str, url: str) -> None:
+        stalled = self._stalls.total
         outcome, detail = await _ask(url)
+        if detail == _SILENT and self._stalls.total > stalled:
+            # It was not given its time: we had none ourselves.
+            log.debug("%s: a probe said nothing, for lack of time here", name)
+            return
         self._feed(name, outcome, detail, self._clock())
 
 
@@ -72,7 +87,7 @@ async def _ask(url: str) -> tuple[Outcome, str]:
         async with asyncio.timeout(PROBE_TIMEOUT):
             response = await Client(url).get(None)
     except TimeoutError:
-        return Outcome.FAILED, f"no answer in {PROBE_TIMEOUT:g} s"
+        return Outcome.FAILED, _SILENT
     except OSError as error:
         return Outcome.FAILED, _WORDS.get(error.errno or 0, str(error))
     except HttpError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,36 @@ async def every(interval: float, action: Callable[[], Awaitable[None]], offset: 
         await asyncio.sleep(start + beat * interval - clock())
         await action()
         beat = max(beat + 1, int((clock() - start) / interval) + 1)
+
+
+class Stalls:
+    """How long the event loop was kept from its work: what a timeout means nothing in. `watch` it as a task."""
+
+    #: Seconds between looks; what is shorter is no stall.
+    TICK: Final = 0.05
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._expected: float | None = None
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._expected = clock() + self.TICK
+            await asyncio.sleep(self.TICK)
+            self._total += self._late()
+
+    def _late(self) -> float:
+        if self._expected is None:
+            return 0.0
+        late = asyncio.get_running_loop().time() - self._expected
+        return late if late > self.TICK else 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds, since the beginning, the stall that is just over included."""
+        return self._total + self._late()
 
 
 class Beats(Generic[T]):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from din.measure.health import Health, Outcome
+from din.measure.health import PROBE_TIMEOUT, Health, Outcome
 from din.measure.probe import Prober
 
 from .model_server import ModelServer, answers, endless, hangs, raw
@@ -171,3 +171,33 @@ async def test_a_url_that_is_none_is_dead_with_a_reason() -> None:
         prober.set({"none": "nonsense"})
         await until(lambda: book.alive("none") is False)
         assert "'nonsense' is no URL" in book.health["none"].reason
+
+
+async def test_a_stall_of_our_own_is_no_sign_of_death() -> None:
+    """The server is well; we are not: for longer than a probe waits the event loop does nothing."""
+    outcomes: list[Outcome] = []
+    stalled: list[bool] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if not stalled:
+            stalled.append(True)
+            time.sleep(PROBE_TIMEOUT * 2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    seen = asyncio.Event()
+
+    def feed(name: str, outcome: Outcome, detail: str, at: float) -> None:
+        outcomes.append(outcome)
+        seen.set()
+
+    async with Prober(feed) as prober, asyncio.timeout(10):
+        prober.set({"a": f"http://127.0.0.1:{port}/health"})
+        await seen.wait()
+    server.close()
+    assert stalled
+    assert outcomes[0] is Outcome.OK
