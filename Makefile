@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 #
+#   make demo    set up whatever is missing, then run topologies/enterprise.yaml and show what steering is worth
+#                (DIN_TARGET=bmv2: on simple_switch_grpc; DEMO=topologies/skeleton.yaml: another model)
 #   make test    set up whatever is missing, then lint, types, C warnings and tests
 #   make lint    the same without the tests
 #   make bench   the switch benchmark
 #   make setup   only set up: Debian packages, .venv
-#   make clean   remove everything these made
+#   make clean   remove everything these made, but results/
 
 # PYTHON=python3.12 picks the interpreter for .venv.
 ifdef PYTHON
 export PYTHON
 endif
 
-.PHONY: test lint bench setup clean
+DEMO ?= topologies/enterprise.yaml
+
+.PHONY: demo test lint bench setup clean
+
+demo: setup
+	@.venv/bin/python -m din.testbed.demo $(DEMO)
 
 test: setup
 	@scripts/check

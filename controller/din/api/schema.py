@@ -201,7 +201,7 @@ class DrainProgress(BaseModel):
     instance: str
     in_flight: int | None
     elapsed: float
-    state: str  # draining | drained | cut
+    state: str  # draining | drained | cut | undrained: somebody did that meanwhile
     cut: int = 0
 
 

@@ -22,6 +22,7 @@ from din.api.app import make_app
 from din.api.client import SOCKET_NAME
 from din.model.ids import OutOfNumbersError
 from din.model.problem import ModelError
+from din.model.topology import Target
 
 from .controller import Controller
 from .desired import Desired, prepare
@@ -41,6 +42,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--addresses",
         type=Path,
         help="JSON file: switch -> address of its P4Runtime server, over the model's",
+    )
+    parser.add_argument(
+        "--target",
+        type=Target,
+        choices=[Target.P4JIT, Target.BMV2],
+        help="what all switches are, over the model's",
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)
@@ -63,8 +70,10 @@ def _desired(store: Store, model: Path | None) -> Desired:
     return prepare(text, file, last.number, desired.ids)
 
 
-async def _serve(store: Store, desired: Desired, addresses: Mapping[str, str]) -> None:
-    controller = Controller(store, desired, addresses)
+async def _serve(
+    store: Store, desired: Desired, addresses: Mapping[str, str], emulated: Target | None
+) -> None:
+    controller = Controller(store, desired, addresses, emulated)
     socket = store.directory / SOCKET_NAME
     socket.unlink(missing_ok=True)
     config = uvicorn.Config(
@@ -110,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise StoreError(
                 f"no P4Runtime address is known of {', '.join(missing)}: give `address` in the model"
             )
-        asyncio.run(_serve(store, desired, addresses))
+        asyncio.run(_serve(store, desired, addresses, arguments.target))
     except (StoreError, ModelError, OutOfNumbersError, OSError, ValueError) as error:
         print(f"din.controller: {error}", file=sys.stderr)
         return 1

@@ -24,9 +24,11 @@ from din.p4rt import events
 from din.p4rt.channel import TlsFiles
 from din.p4rt.compile import Buckets, Context, compile_buckets, compile_network
 from din.p4rt.connection import NotPrimaryError, SwitchError, Target
+from din.p4rt.constraints import Constraints
 from din.p4rt.counters import read_counters
 from din.p4rt.entry import State
 from din.p4rt.fleet import Fleet
+from din.p4rt.program import default_program
 from din.p4rt.reconcile import Outcome, Result
 from din.packet.constants import PuntReason
 from din.steering.buckets import DRAIN_AFTER, Bucket, counts, fresh, rebalance
@@ -53,7 +55,7 @@ SECRETS_SECONDS = 10.0
 BucketMap = dict[tuple[str, adopt.Group], tuple[Bucket, ...]]
 
 
-def target_of(desired: Desired, switch: str, address: str) -> Target:
+def target_of(desired: Desired, switch: str, address: str, kind: SwitchTarget) -> Target:
     """How to reach a switch."""
     found = desired.model.switch[switch]
     tls: Tls | None = found.tls or desired.model.management.tls
@@ -61,20 +63,31 @@ def target_of(desired: Desired, switch: str, address: str) -> Target:
     if tls is not None:
         files = TlsFiles(desired.base / tls.ca, desired.base / tls.certificate, desired.base / tls.key)
     # bmv2 refuses every other program once it was asked to reconcile.
-    return Target(switch, address, found.device_id, files, can_reconcile=found.target is SwitchTarget.P4JIT)
+    return Target(switch, address, found.device_id, files, can_reconcile=kind is SwitchTarget.P4JIT)
 
 
 class Controller:
-    """``addresses`` overrules the model's (of an emulation, which finds its own)."""
+    """``addresses`` and ``emulated`` overrule the model's: an emulation finds its own addresses, and chooses
+    what all switches are."""
 
-    def __init__(self, store: Store, desired: Desired, addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        desired: Desired,
+        addresses: Mapping[str, str],
+        emulated: SwitchTarget | None = None,
+    ) -> None:
         self.store = store
         self.desired = desired
         self.addresses = addresses
+        self.emulated = emulated
         self.started = time.monotonic()
         self.measurements = Measurements(desired.model, desired.ids, desired.wiring)
         self.measurements.on_health = lambda _: self.wake()
-        self.telemetry = Telemetry(desired.model, desired.ids, desired.wiring, self.measurements)
+        journal = store.directory / "facts.jsonl"
+        self.telemetry = Telemetry(
+            desired.model, desired.ids, desired.wiring, self.measurements, journal=journal
+        )
         self.links = lldp.Links(desired.wiring, PROBE_SECONDS)
         self.plan = adopt.plan_with_routes(store.routes(), desired.wiring)
         self.buckets: BucketMap = {}
@@ -101,15 +114,16 @@ class Controller:
         self._answers: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[events.Event], None]] = []
 
-    # ---- life --------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Everything is under way in the block. When it ends, the switches go on as they are."""
         async with AsyncExitStack() as stack:
             self.fleet = Fleet(
-                [target_of(self.desired, name, self._address(name)) for name in self.desired.model.switch],
+                [self._target_of(self.desired, name) for name in self.desired.model.switch],
                 term=self.store.next_term(),
+                check=Constraints(default_program()).check,
                 on_event=self._on_event,
                 on_result=self._on_result,
             )
@@ -154,7 +168,7 @@ class Controller:
         """Decide now."""
         self._wake.set()
 
-    # ---- events ------------------------------------------------------------------------------------------
+    # ---- events --------------------------------------------------------------------------------------------
 
     def _on_event(self, event: events.Event) -> None:
         match event:
@@ -228,7 +242,7 @@ class Controller:
         except (NotPrimaryError, SwitchError) as error:
             LOG.debug("%s: no answer to a host: %s", packet.switch, error)
 
-    # ---- measuring ---------------------------------------------------------------------------------------
+    # ---- measuring -----------------------------------------------------------------------------------------
 
     async def _count(self) -> None:
         """The connection counters of all leaves."""
@@ -239,8 +253,10 @@ class Controller:
 
         async def read(leaf: str) -> None:
             try:
-                found = await read_counters(self.fleet.connection(leaf), {"connections": cells})
-            except (NotPrimaryError, SwitchError):
+                # One that hangs must not keep the others' from counting.
+                async with asyncio.timeout(2 * COUNTER_SECONDS):
+                    found = await read_counters(self.fleet.connection(leaf), {"connections": cells})
+            except (NotPrimaryError, SwitchError, TimeoutError):
                 return
             counts = {cell: count.packets for cell, count in found["connections"].items() if count.packets}
             self.measurements.counters(leaf, counts, time.monotonic())
@@ -249,14 +265,13 @@ class Controller:
         self.measurements.read(time.monotonic())
 
     async def _probe_links(self) -> None:
-        now = time.monotonic()
-        silent = self.links.silent(now)
-        for hop in self.desired.wiring.hops:
-            if hop.key in self.links.heard:
-                was = self.measurements.network.up(hop.key)
-                self.measurements.network.link_probe(hop.key, hop.key not in silent)
-                if was != self.measurements.network.up(hop.key):
-                    self.wake()
+        network = self.measurements.network
+        ours = {name for name, each in self.fleet.switches.items() if each.connection.is_primary}
+        for key, arrived in self.links.carrying(time.monotonic(), ours).items():
+            was = network.up(key)
+            network.link_probe(key, arrived)
+            if was != network.up(key):
+                self.wake()
 
         async def send(switch: str) -> None:
             connection = self.fleet.connection(switch)
@@ -280,7 +295,7 @@ class Controller:
             self._compiled = None
             self.wake()
 
-    # ---- deciding ----------------------------------------------------------------------------------------
+    # ---- deciding ------------------------------------------------------------------------------------------
 
     async def _loop(self) -> None:
         while True:
@@ -330,10 +345,10 @@ class Controller:
         plan = decide(
             desired.model, desired.wiring, desired.aggregates, self.measured, self.plan, self.drained, now
         )
-        dead = frozenset(desired.model.instance) - plan.alive
         if self.cut:
             plan = replace(plan, alive=plan.alive - self.cut)
-            dead |= self.cut
+        # With those that have left the model, of which buckets may still be.
+        dead = (self._instances | desired.model.instance.keys()) - plan.alive
         buckets: BucketMap = {}
         for aggregate, decision in plan.decisions.items():
             where = aggregate.leaf, aggregate.group
@@ -341,8 +356,9 @@ class Controller:
             held = self.buckets.get(where)
             lifetime = desired.model.service[aggregate.service].connection_lifetime / 1e6
             if not shares:
-                # Nobody may answer: what is there stays, since another would be no better.
-                if held is not None and decision.choices:
+                # Nobody may answer: what is there stays, since another would be no better; and if nobody can be
+                # reached, for when they can again, so that connections live through that.
+                if held is not None and not any(dead & {each.current, each.previous} for each in held):
                     buckets[where] = held
             elif held is None:
                 buckets[where] = fresh(shares, "/".join((aggregate.leaf, *aggregate.group)))
@@ -385,15 +401,13 @@ class Controller:
             if leaf in self.adopted and delta:
                 self.fleet[leaf].amend(delta)
 
-    # ---- another revision --------------------------------------------------------------------------------
+    # ---- another revision ----------------------------------------------------------------------------------
 
     async def take(self, desired: Desired, plan: Plan, buckets: BucketMap) -> dict[str, Result]:
         """Make ``desired`` the revision from now on. Held under `lock`."""
         before = set(self.fleet.switches)
         changed = {
-            name
-            for name in desired.model.switch
-            if target_of(desired, name, self._address(name)) != self._target(name)
+            name for name in desired.model.switch if self._target_of(desired, name) != self._target(name)
         }
         for name in (before - set(desired.model.switch)) | (before & changed):
             await self.fleet.remove(name)
@@ -405,11 +419,17 @@ class Controller:
         self.links.wiring = desired.wiring
         self._measure_these()
         for name in set(desired.model.switch) - set(self.fleet.switches):
-            self.fleet.add(target_of(desired, name, self._address(name)))
+            self.fleet.add(self._target_of(desired, name))
         self.states = compile_network(self.context(desired, plan, buckets))
         self._compiled = None
         self.store.save_ids(desired.ids)
         return await self.fleet.apply({name: self.states[name] for name in self.adopted & self.states.keys()})
+
+    def kind(self, desired: Desired, switch: str) -> SwitchTarget:
+        return self.emulated or desired.model.switch[switch].target
+
+    def _target_of(self, desired: Desired, switch: str) -> Target:
+        return target_of(desired, switch, self._address(switch), self.kind(desired, switch))
 
     def _target(self, name: str) -> Target | None:
         return self.fleet.connection(name).target if name in self.fleet.switches else None

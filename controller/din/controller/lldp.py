@@ -6,6 +6,8 @@ tell of its ports.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +18,8 @@ _ETHER_TYPE: Final = bytes.fromhex("88cc")
 _CHASSIS, _PORT, _TTL, _END = 1, 2, 3, 0
 _LOCALLY_ASSIGNED: Final = 7
 _MARK: Final = b"din/"
+#: Intervals after which a probe is missing: it may come a little late.
+_LATE: Final = 1.5
 
 
 def _tlv(kind: int, value: bytes) -> bytes:
@@ -78,6 +82,21 @@ class Links:
         self.miswired.pop(sender, None)
         self.heard[sender] = now
 
-    def silent(self, now: float) -> set[tuple[str, int]]:
-        """Links that carried probes once, and not the last one."""
-        return {key for key, at in self.heard.items() if now - at > 1.5 * self.interval}
+    def carrying(self, now: float, ours: Container[str]) -> dict[tuple[str, int], bool]:
+        """Whether a probe came lately, of links that carried some once; those that lead elsewhere carry none.
+
+        Of a link with an end that is not ``ours`` silence says nothing, and it is left out: who cannot be
+        reached neither sends probes nor hands them over, and forwards all the same.
+        """
+        found: dict[tuple[str, int], bool] = {}
+        for key in self.heard.keys() | self.miswired.keys():
+            hop = self.wiring.by_port.get(key)
+            if hop is None:
+                continue
+            if hop.src not in ours or hop.dst not in ours:
+                # It has all its time again once both are.
+                self.heard[key] = now
+                continue
+            lately = now - self.heard.get(key, -math.inf) <= self.interval * _LATE
+            found[key] = lately and key not in self.miswired
+        return found

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -32,12 +33,14 @@ from din.api.schema import (
     SwitchStatus,
 )
 from din.measure.cats import scores
+from din.measure.state import InstanceState
 from din.model.policy import InstanceChoice, PathChoice
 from din.model.problem import ModelError
 from din.p4rt.canonical import BadStateError
 from din.p4rt.compile import TooManySegmentsError, compile_network
 from din.p4rt.entry import State
 from din.p4rt.reconcile import Outcome, Preview
+from din.p4rt.references import dangling
 from din.telemetry import SwitchHealth, render
 
 from .controller import BucketMap, Controller
@@ -53,13 +56,28 @@ def refuse(status: int, error: str, **more: Any) -> RefusedError:
     return RefusedError(status, Refusal(error=error, **more))
 
 
+def connections_left(state: InstanceState, since: float) -> int | None:
+    """How many an instance has, of what was measured after ``since``; None: that is not known.
+
+    Switches know two bounds (`din.measure.connections`). Of a server that says what it works on, and it is
+    nothing, the lower one is right; of one that says nothing the upper one is believed, since a stream must
+    not be taken for ended.
+    """
+    counted, load = state.connections, state.load
+    if counted is None or counted.at <= since:
+        return None
+    if load is not None and load.at > since and load.running is not None:
+        return max(counted.in_flight, math.ceil(load.running + (load.waiting or 0.0)))
+    return counted.in_flight if counted.at_most is None else counted.at_most
+
+
 class ControllerOperations:
     """`din.api.app.Operations` of a running controller."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
 
-    # ---- looking -----------------------------------------------------------------------------------------
+    # ---- looking -------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
         controller, desired = self._controller, self._controller.desired
@@ -106,7 +124,7 @@ class ControllerOperations:
                 SwitchStatus(
                     name=switch.name,
                     role=switch.role.value,
-                    target=switch.target.value,
+                    target=controller.kind(controller.desired, switch.name).value,
                     address=connection.target.address,
                     connected=connection.is_up,
                     primary=connection.is_primary,
@@ -240,7 +258,7 @@ class ControllerOperations:
     def latency(self, since: float) -> dict[str, Any]:
         return self._controller.telemetry.latency(since)
 
-    # ---- changing ----------------------------------------------------------------------------------------
+    # ---- changing ------------------------------------------------------------------------------------------
 
     def _prepare(self, text: str, file: str, number: int) -> tuple[Desired, dict[str, State], Any, BucketMap]:
         controller = self._controller
@@ -256,6 +274,10 @@ class ControllerOperations:
             states = compile_network(controller.context(desired, plan, buckets))
         except TooManySegmentsError as error:
             raise refuse(422, str(error)) from None
+        program = controller.fleet.program
+        missing = [f"{name}: {each}" for name, state in states.items() for each in dangling(program, state)]
+        if missing:
+            raise refuse(422, f"{file}: entries refer to what is not there: {'; '.join(missing[:5])}")
         return desired, states, plan, buckets
 
     async def _preview(self, states: Mapping[str, State]) -> Changes:
@@ -302,8 +324,8 @@ class ControllerOperations:
                 if failed:
                     raise refuse(
                         409,
-                        f"revision {number} is in force, but switches refused parts of it (which is tried again; "
-                        f"din rollback goes back): {'; '.join(failed)}",
+                        f"revision {number} is in force, but switches refused parts of it, which is tried "
+                        f"again (din rollback goes back): {'; '.join(failed)}",
                         changes=changes,
                     )
         controller.wake()
@@ -343,7 +365,7 @@ class ControllerOperations:
             )
             controller.decide()
 
-    # ---- draining ----------------------------------------------------------------------------------------
+    # ---- draining ------------------------------------------------------------------------------------------
 
     def _instance(self, name: str) -> None:
         instances = self._controller.desired.model.instance
@@ -373,10 +395,9 @@ class ControllerOperations:
         last: int | None = -1
         while True:
             elapsed = time.monotonic() - began
-            connections = controller.measurements.measured(time.monotonic()).instance(name).connections
             # Of before the drain nothing is worth anything.
-            fresh = connections is not None and connections.at > began + 1.0
-            left = connections.in_flight if connections is not None and fresh else None
+            state = controller.measurements.measured(time.monotonic()).instance(name)
+            left = connections_left(state, began + 1.0)
             if left == 0:
                 yield DrainProgress(instance=name, in_flight=0, elapsed=elapsed, state="drained")
                 return
@@ -392,4 +413,5 @@ class ControllerOperations:
                 yield DrainProgress(instance=name, in_flight=left, elapsed=elapsed, state="draining")
             await asyncio.sleep(_DRAIN_SECONDS)
             if name not in controller.drained:
-                raise refuse(409, f"{name} was undrained meanwhile")
+                yield DrainProgress(instance=name, in_flight=left, elapsed=elapsed, state="undrained")
+                return

@@ -52,7 +52,7 @@ class Store:
     def close(self) -> None:
         self._lock.close()
 
-    # ---- files -------------------------------------------------------------------------------------------
+    # ---- files ---------------------------------------------------------------------------------------------
 
     def _write(self, name: str, content: Any) -> None:
         path = self.directory / name
@@ -74,7 +74,7 @@ class Store:
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: {error}. Remove the file to begin without what it held") from None
 
-    # ---- term --------------------------------------------------------------------------------------------
+    # ---- term ----------------------------------------------------------------------------------------------
 
     def next_term(self, above: int = 0) -> int:
         """A term that no earlier start has had, and ``above`` another's: election IDs come from it, so that a
@@ -84,7 +84,7 @@ class Store:
         self._write("term.json", {"term": term})
         return term
 
-    # ---- revisions ---------------------------------------------------------------------------------------
+    # ---- revisions -----------------------------------------------------------------------------------------
 
     def revisions(self) -> list[Revision]:
         """Oldest first."""
@@ -103,7 +103,7 @@ class Store:
         self._write(f"revisions/{number:06}.json", asdict(revision))
         return revision
 
-    # ---- numbers and routes ------------------------------------------------------------------------------
+    # ---- numbers and routes --------------------------------------------------------------------------------
 
     def ids(self) -> Ids | None:
         content = self._read("ids.json")

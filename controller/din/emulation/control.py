@@ -14,12 +14,12 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import ValidationError, validate_call
 
 from ..model.emulated import Event
 from .errors import EmulationError
@@ -100,10 +100,10 @@ class Commands:
     def slow(self, instance: str, factor: float) -> None:
         self._emulation.slow(instance, factor)
 
-    def begin(self, event: Mapping[str, Any]) -> int:
+    def begin(self, event: Event) -> int:
         """The number by which the event is ended."""
         number = max(self._events, default=0) + 1
-        self._events[number] = self._emulation.begin(Event.model_validate(event))
+        self._events[number] = self._emulation.begin(event)
         return number
 
     def end(self, number: int) -> None:
@@ -142,20 +142,23 @@ def answer(commands: Commands, line: bytes) -> dict[str, Any]:
         name = request.pop("do")
     except (ValueError, AttributeError, KeyError, TypeError):
         return {"error": 'a request is a JSON object with "do"'}
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         return {"error": f"nothing is called {name!r}: {', '.join(sorted(NAMES))}"}
     try:
-        return {"result": getattr(commands, name)(**request)}
+        return {"result": validate_call(getattr(commands, name))(**request)}
     except (EmulationError, OSError) as error:
         return {"error": str(error)}
     except ValidationError as error:
         return {"error": "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())}
-    except TypeError as error:
-        return {"error": f"{name}: {error}"}
 
 
-async def serve(emulation: Emulation, path: Path, stopping: asyncio.Event) -> None:
-    """Until ``stopping`` is set, by whoever or by a request. OSError: the socket can't be had."""
+async def serve(
+    emulation: Emulation, path: Path, stopping: asyncio.Event, listening: Callable[[], None] = lambda: None
+) -> None:
+    """Until ``stopping`` is set, by whoever or by a request; ``listening`` is called when clients may come.
+
+    OSError: the socket can't be had.
+    """
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -188,6 +191,7 @@ async def serve(emulation: Emulation, path: Path, stopping: asyncio.Event) -> No
             server = await asyncio.start_unix_server(accept, path, limit=_LARGEST)
         finally:
             os.umask(before)
+        listening()
         await stopping.wait()
         server.close()
         # Who has asked is answered; who might ask more is not waited for.

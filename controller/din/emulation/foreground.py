@@ -58,9 +58,7 @@ async def _serve(emulation: Emulation, path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    serving = asyncio.create_task(serve(emulation, path, stopping))
-    _say(ready=emulation.addresses)
-    await serving
+    await serve(emulation, path, stopping, lambda: _say(ready=emulation.addresses))
 
 
 def _say(**what: Any) -> None:

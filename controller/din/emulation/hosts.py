@@ -64,8 +64,8 @@ class DinHost(Host):  # type: ignore[misc]
             except EmulationError as error:
                 if self.attachment.vlan and "Unknown device type" in str(error):
                     raise EmulationError(
-                        f"host {self.name} is in a VLAN, but this kernel has no VLAN interfaces: `modprobe 8021q`, "
-                        "or take a kernel that has that module"
+                        f"host {self.name} is in a VLAN, but this kernel has no VLAN interfaces: "
+                        "`modprobe 8021q`, or take a kernel that has that module"
                     ) from None
                 raise
         else:

@@ -35,8 +35,8 @@ _COMMANDS: Final = (
     ("mount", "--bind", "/proc/sys/net", "/proc/sys/net"),
     ("mount", "-o", "remount,bind,ro", "/proc/sys"),
 )
-#: A sysfs shows the interfaces of the network namespace that it was mounted in, and bmv2 looks there whether its
-#: ports are up. Not everywhere may we mount one; `Bmv2Switch` says what that means, and others do without.
+#: A sysfs shows the interfaces of the network namespace that it was mounted in, and bmv2 looks there whether
+#: its ports are up. Not everywhere may we mount one; `Bmv2Switch` says what that means, others do without.
 _SYSFS: Final = ("mount", "-t", "sysfs", "-o", "ro,nosuid,nodev,noexec", "sysfs", "/sys")
 #: Statuses as a shell has them.
 _NOT_EXECUTABLE: Final = 126

@@ -85,6 +85,11 @@ class PlainLink(Link):  # type: ignore[misc]
     def names(self) -> tuple[str, str]:
         return self.intf1.name, self.intf2.name
 
+    def carriers(self, intf: Any) -> tuple[str, ...]:
+        """What is to be taken down, of interfaces here, so that both ends see the link fail; ``intf`` is one
+        of them."""
+        return (intf.name,)
+
     def makeIntfPair(
         self, intfname1: str, intfname2: str, addr1: str, addr2: str, node1: Any, node2: Any, **_: Any
     ) -> None:
@@ -106,10 +111,7 @@ class PortLink(PlainLink):
 
 
 class WireLink(PlainLink):
-    """Two veth pairs with ``p4jit wire`` between them, which emulates rate and delay.
-
-    Each end's carrier is its own: to cut the link, both must be taken down.
-    """
+    """Two veth pairs with ``p4jit wire`` between them, which emulates rate and delay."""
 
     def __init__(
         self, node1: Any, node2: Any, *, rate: int | None = None, delay: int = 0, **params: Any
@@ -143,6 +145,11 @@ class WireLink(PlainLink):
         for middle in self._middle:
             silence(middle)
             run(("ip", "link", "set", middle, "up"))
+
+    def carriers(self, intf: Any) -> tuple[str, ...]:
+        """Each end's carrier is its own. The ends themselves stay up: with a port that is taken down, bmv2
+        waits in libpcap for that port alone and receives nothing from any other."""
+        return self._middle
 
     def wait(self) -> None:
         """Until it carries frames. EmulationError: it does not."""

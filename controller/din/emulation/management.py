@@ -27,8 +27,8 @@ class ManagementNetwork:
             f"link set {BRIDGE} up",
         ]
         members = list(hosts)
-        for number, (node, _) in enumerate(members, 1):
-            port = f"{BRIDGE}{number}"
+        self._ports = [f"{BRIDGE}{number}" for number in range(1, len(members) + 1)]
+        for port, (node, _) in zip(self._ports, members, strict=True):
             commands.append(f"link add {port} type veth peer name {INTERFACE} netns {node.pid}")
             commands.append(f"link set {port} master {BRIDGE} up")
         run(("ip", "-batch", "-"), "\n".join(commands))
@@ -39,5 +39,5 @@ class ManagementNetwork:
             )
 
     def stop(self) -> None:
-        """Interfaces on the bridge go with their hosts."""
-        run(("ip", "link", "del", BRIDGE))
+        """Hosts' interfaces go with their other ends."""
+        run(("ip", "-batch", "-"), "\n".join(f"link del {each}" for each in (*self._ports, BRIDGE)))

@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import tail
+from .errors import EmulationError, tail
 
 _STOP_SECONDS: Final = 5.0
 
 
 class Process:
-    """A program in a host. Its output is in ``log``."""
+    """A program in a host, or beside them all (``host`` None). Its output is in ``log``."""
 
     def __init__(
-        self, name: str, host: str, argv: Sequence[str], log: Path, popen: subprocess.Popen[bytes]
+        self, name: str, host: str | None, argv: Sequence[str], log: Path, popen: subprocess.Popen[bytes]
     ) -> None:
         self.name = name
         self.host = host
@@ -76,7 +76,8 @@ class Process:
         if status in (None, 0) or self.stopping:
             return None
         how = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
-        return f"{self.name} on {self.host} ended {how} ({self.log}):\n{tail(self.log)}"
+        where = f" on {self.host}" if self.host else ""
+        return f"{self.name}{where} ended {how} ({self.log}):\n{tail(self.log)}"
 
 
 class Processes:
@@ -96,8 +97,10 @@ class Processes:
     def start(self, node: Any, argv: Sequence[str], name: str) -> Process:
         """Run a program in a Mininet node. Its output goes to ``name``.log; what is there already stays.
 
-        OSError: there is no such program.
+        EmulationError: ``name`` is not the name of a file.
         """
+        if not name or "/" in name:
+            raise EmulationError(f"{name!r} is no name for a log")
         log = self._folder / f"{name}.log"
         with log.open("ab") as output:
             popen = node.popen(list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)

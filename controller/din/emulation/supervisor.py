@@ -67,7 +67,7 @@ class Emulation:
         self._processes: Processes | None = None
         self._watched: dict[str, Process] = {}
 
-    # ---- life --------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     def start(self, progress: Progress = no_progress) -> None:
         """Until every switch waits for its program.
@@ -124,7 +124,7 @@ class Emulation:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # ---- what there is -----------------------------------------------------------------------------------
+    # ---- what there is -------------------------------------------------------------------------------------
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -155,7 +155,7 @@ class Emulation:
                 found.append(f"the wire between {' and '.join(wire.names)} ended with status {status}")
         return found
 
-    # ---- programs ----------------------------------------------------------------------------------------
+    # ---- programs ------------------------------------------------------------------------------------------
 
     def run(self, host: str, argv: Sequence[str], log: str) -> Process:
         """Run a program in a host; its output goes to ``log``.log in the emulation's folder.
@@ -187,7 +187,7 @@ class Emulation:
             ),
         ]
 
-    # ---- what fails --------------------------------------------------------------------------------------
+    # ---- what fails ----------------------------------------------------------------------------------------
 
     def set_link(self, a: str, b: str, up: bool) -> None:
         """Cut the links between two switches or mend them; ``switch:port`` names one of several.
@@ -240,10 +240,11 @@ class Emulation:
 
     def _set_ports(self, ports: Sequence[tuple[str, int]], up: bool) -> None:
         state = "up" if up else "down"
-        names = [self._switch(switch).intfs[port].name for switch, port in ports]
+        ends = [self._switch(switch).intfs[port] for switch, port in ports]
+        names = dict.fromkeys(name for intf in ends for name in intf.link.carriers(intf))
         run(("ip", "-batch", "-"), "\n".join(f"link set {name} {state}" for name in names))
 
-    # ---- inside ------------------------------------------------------------------------------------------
+    # ---- inside --------------------------------------------------------------------------------------------
 
     def _switches(self) -> list[P4RuntimeSwitch]:
         return [] if self._net is None else [self._net[switch.name] for switch in self.model.switches]
@@ -253,7 +254,7 @@ class Emulation:
 
     def _watch(self, switch: P4RuntimeSwitch) -> None:
         assert switch.process is not None
-        process = Process(f"switch {switch.name}", "this machine", (), switch.log, switch.process)
+        process = Process(f"switch {switch.name}", None, (), switch.log, switch.process)
         self._watched[switch.name] = process
         self._running().watch(process)
 

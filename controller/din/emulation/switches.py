@@ -166,9 +166,9 @@ class Bmv2Switch(P4RuntimeSwitch):
         for intf in self.port_interfaces().values():
             if not (_INTERFACES / intf.name).exists():
                 raise EmulationError(
-                    f"switch {self.name}: bmv2 looks in {_INTERFACES} whether its ports are up, and {intf.name} "
-                    "is not there, because /sys is another network namespace's and may not be mounted here: "
-                    "run this with `--privileged` if it is a container, or take the target p4jit"
+                    f"switch {self.name}: bmv2 looks in {_INTERFACES} whether its ports are up, and "
+                    f"{intf.name} is not there, because /sys is another network namespace's and may not be "
+                    "mounted here: run this with `--privileged` if it is a container, or take p4jit"
                 )
         super().start(controllers)
 

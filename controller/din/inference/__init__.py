@@ -1,25 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts: what applications import, a model server for test beds, and load for it.
+"""Hosts: what applications import, the agent that hosts run, a model server for test beds, and load for it.
 
-Client, AsyncClient   `openai`'s, each of whose requests the network steers
+Client, AsyncClient   `openai`'s, each of whose requests is steered
+ControllerSteering    by the controller, where the network is not to choose
+mark, refresh         say of a socket what its packets are; Marking, How, Keyring go with it
+agent                 python -m din.inference.agent
 server                python -m din.inference.server
 load                  python -m din.inference.load
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
+    from .dialling import ControllerSteering
+    from .marking import How, Keyring, Marking, mark, refresh
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ControllerSteering",
+    "How",
+    "Keyring",
+    "Marking",
+    "mark",
+    "refresh",
+]
+
+_MODULES: Final = {"AsyncClient": "client", "Client": "client", "ControllerSteering": "dialling"}
 
 
 def __getattr__(name: str) -> Any:
     # Only who asks for a client waits for `openai` to load: the server does without.
     if name in __all__:
-        from . import client
-
-        return getattr(client, name)
+        return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'marking')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

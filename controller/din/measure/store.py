@@ -51,7 +51,7 @@ class Measurements:
                 del known[name]
         self.network.set(wiring.hops, model.steering.stale_after / 1e6)
 
-    # ---- feeds -------------------------------------------------------------------------------------------
+    # ---- feeds ---------------------------------------------------------------------------------------------
 
     def load(self, instance: str, load: Load) -> None:
         if instance in self._access:
@@ -106,7 +106,7 @@ class Measurements:
             log.warning("%s is dead: %s", name, reason)
         self.on_health(name)
 
-    # ---- what is known -----------------------------------------------------------------------------------
+    # ---- what is known -------------------------------------------------------------------------------------
 
     def health(self, instance: str) -> Health:
         return self._health.get(instance, Health())

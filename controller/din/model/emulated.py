@@ -35,6 +35,8 @@ class Scale(Record):
 
     bytes: float = Field(default=1.0, gt=0)  # of prompts and KV transfers
     rate: float = Field(default=1.0, gt=0)  # of servers
+    #: Of requests, traffic and what takes them: the file's numbers have it in them (`din.testbed.scaling`).
+    load: float = Field(default=1.0, gt=0)
 
 
 class Lengths(Record):

@@ -80,9 +80,9 @@ def _message(error: Mapping[str, Any]) -> str:
     return message.removeprefix("Value error, ").removeprefix("Input should be ")
 
 
-def _fields(at: Path) -> Iterator[type[BaseModel]]:
-    """The records on the way to a place in the model, outermost first."""
-    record: type[BaseModel] | None = Model
+def _fields(at: Path, root: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The records on the way to a place in a document, outermost first."""
+    record: type[BaseModel] | None = root
     for part in at:
         if record is None:
             return
@@ -99,9 +99,9 @@ def _record(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_record, get_args(annotation))), None)
 
 
-def _hint(error: Mapping[str, Any], at: Path) -> str:
+def _hint(error: Mapping[str, Any], at: Path, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
-        *_, record = _fields(at)
+        *_, record = _fields(at, root)
         return nearest(str(at[-1]), record.model_fields.keys())
     if error["type"] in ("enum", "literal_error") and isinstance(error["input"], str):
         hint = nearest(error["input"], _choices(error))
@@ -124,8 +124,8 @@ def _place(loc: Path, data: Any) -> Path:
     return loc
 
 
-def problems(error: ValidationError, source: Document) -> Iterator[Problem]:
-    """One for each place and kind of error, with its line."""
+def problems(error: ValidationError, source: Document, root: type[BaseModel] = Model) -> Iterator[Problem]:
+    """One for each place and kind of error, with its line. ``root`` is what the document was to be."""
     seen = set()
     for each in error.errors(include_url=False):
         at = _place(each["loc"], source.data)
@@ -133,4 +133,4 @@ def problems(error: ValidationError, source: Document) -> Iterator[Problem]:
         # Every member of a union complains.
         if (at, message) not in seen:
             seen.add((at, message))
-            yield Problem(at, message, _hint(each, at), file=source.file, line=source.line(at))
+            yield Problem(at, message, _hint(each, at, root), file=source.file, line=source.line(at))

@@ -105,7 +105,7 @@ class Wiring:
         switch, _, port = endpoint.partition(":")
         return switch, int(port) if port else self._free(switch, FIRST_LINK_PORT, user)
 
-    # ---- addresses ---------------------------------------------------------------------------------------
+    # ---- addresses -----------------------------------------------------------------------------------------
 
     def port_mac(self, switch: str, port: int) -> str:
         return mac(switch, port)
@@ -121,7 +121,7 @@ class Wiring:
     def controller_address(self) -> IPv4Address:
         return self.model.management.network[1]
 
-    # ---- structure ---------------------------------------------------------------------------------------
+    # ---- structure -----------------------------------------------------------------------------------------
 
     def hops_of(self, switch: str) -> Iterator[Hop]:
         return (hop for hop in self.hops if hop.src == switch)

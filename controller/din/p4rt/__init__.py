@@ -6,6 +6,8 @@
 | `entry` | `State`: what is to be in a switch; `key`, `default`, `action`, `member` |
 | `program` | `Program`, `default_program()`: the compiled P4 program by its names |
 | `canonical` | `canonical(program, state)`: the form that switches give back, or `BadStateError`; `show` |
+| `constraints` | `Constraints(program).check(key, value)`: whether entries are as the program demands |
+| `references` | `dangling(program, state)`: what `@refers_to` says; `MAY_DANGLE` |
 | `codec` | `Codec`: entries to and from messages |
 | `diff` | `diff(have, want) -> Changes`; `BlastRadius` |
 | `order` | `Order(program).batches(changes)`: make before break |

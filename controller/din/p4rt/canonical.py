@@ -109,8 +109,7 @@ def _show_match(match: Match) -> str:
             return f"{match:#x}" if match > 9 else str(match)
 
 
-# ---- entries
-# ------------------------------------------------------------------------------------------------
+# ---- entries -----------------------------------------------------------------------------------------------
 
 
 def _entry(program: Program, key: AnyKey, value: AnyValue, valid: set[tuple[str, Action]]) -> AnyKey | None:

@@ -4,6 +4,8 @@
 - A server answers a read in one message (simple_switch_grpc, p4jit): gRPC's limit of 4 MiB is lifted.
 - An attempt to connect fails at once instead of waiting for the server: the caller decides when to try again.
 - A pipeline may take minutes to be compiled: it has a deadline of its own.
+- Messages of the stream are written one at a time, and into the stream that was opened: no other takes its
+  place when it has ended.
 - A handshake that fails is looked into, since gRPC's own words do not say which side refuses which
 certificate.
 """
@@ -49,6 +51,7 @@ class Channel(fy.P4Client):
         """OSError: a file of ``tls`` cannot be read."""
         super().__init__(address, None, wait_for_ready=False)
         self._tls = tls
+        self._sending = asyncio.Lock()
 
     async def open(self, **_: object) -> None:
         if self._tls is None:
@@ -61,6 +64,18 @@ class Channel(fy.P4Client):
             options = (*_OPTIONS, *([("grpc.ssl_target_name_override", name)] if name else []))
             self._channel = grpc.aio.secure_channel(self._address, credentials, options=options)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+
+    async def send(self, msg: p4r.StreamMessageRequest) -> None:
+        """fy.P4ClientError; ConnectionError: the stream has ended."""
+        # A stream that is given a message while another waits for room fails, and the server is not told: it
+        # would keep our election ID for the dead stream.
+        async with self._sending:
+            if self._stream is not None and self._stream.done():
+                raise ConnectionError("the stream has ended")
+            try:
+                await super().send(msg)
+            except asyncio.InvalidStateError:
+                raise ConnectionError("the stream has ended") from None
 
     async def receive(self) -> p4r.StreamMessageResponse:
         """fy.P4ClientError; ConnectionError: the switch has ended the stream."""

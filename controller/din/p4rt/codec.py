@@ -56,8 +56,7 @@ class Codec:
         self._actions: dict[Action, p4r.Action] = {}
         self._decoded: dict[bytes, Action] = {}
 
-    # ---- encoding
-    # -------------------------------------------------------------------------------------------
+    # ---- encoding ------------------------------------------------------------------------------------------
 
     def add(self, request: p4r.WriteRequest, op: Op, key: AnyKey, value: AnyValue | None) -> None:
         """Add an update to ``request``: filled in place, which is twice as fast as copying messages into each
@@ -111,8 +110,7 @@ class Codec:
             entry.config.cir, entry.config.cburst = value.cir, value.cburst
             entry.config.pir, entry.config.pburst = value.pir, value.pburst
 
-    # ---- reading
-    # --------------------------------------------------------------------------------------------
+    # ---- reading -------------------------------------------------------------------------------------------
 
     def everything(self) -> list[p4r.Entity]:
         """What to ask for to learn a switch's whole state.

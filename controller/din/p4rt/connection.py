@@ -137,8 +137,7 @@ class Connection:
         """Wait until it is."""
         await self._primary.wait()
 
-    # ---- life
-    # -----------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -231,8 +230,7 @@ class Connection:
             return f"{self.target.address} does not answer"
         return str(error)
 
-    # ---- the stream
-    # -----------------------------------------------------------------------------------------
+    # ---- the stream ----------------------------------------------------------------------------------------
 
     def _take(self, message: p4r.StreamMessageResponse, channel: Channel, tasks: asyncio.TaskGroup) -> None:
         match message.WhichOneof("update"):
@@ -310,8 +308,7 @@ class Connection:
             # A listener's mistake is not the switch's.
             LOG.exception("%s: a listener failed at %s", self.name, type(event).__name__)
 
-    # ---- requests
-    # -------------------------------------------------------------------------------------------
+    # ---- requests ------------------------------------------------------------------------------------------
 
     async def read(self, entities: Iterable[p4r.Entity]) -> AsyncIterator[p4r.ReadResponse]:
         """NotPrimaryError, SwitchError."""
@@ -367,6 +364,8 @@ class Connection:
             if error.code is fy.GRPCStatusCode.PERMISSION_DENIED:
                 raise NotPrimaryError(text) from None
             raise SwitchError(text) from None
+        except ConnectionError as error:
+            raise SwitchError(f"{self.name}: {error}") from None
 
 
 def _check_term(term: int) -> None:

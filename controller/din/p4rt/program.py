@@ -202,8 +202,7 @@ def default_program() -> Program:
     raise ProgramError(f"no {_CONFIG} and {_P4INFO} in {installed} or {checkout}: run scripts/build_p4")
 
 
-# ---- P4Info
-# -------------------------------------------------------------------------------------------------
+# ---- P4Info ------------------------------------------------------------------------------------------------
 
 
 def _parse(text: str, name: str) -> p4i.P4Info:

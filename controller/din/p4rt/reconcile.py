@@ -198,8 +198,7 @@ class Reconciler:
                 async with self._busy:
                     await self._update(self._wanted)
 
-    # ---- one update
-    # -----------------------------------------------------------------------------------------
+    # ---- one update ----------------------------------------------------------------------------------------
 
     async def _update(self, wanted: _Wanted) -> None:
         self._running = wanted

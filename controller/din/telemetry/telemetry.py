@@ -75,7 +75,7 @@ class Telemetry:
         if self._running:
             self._listen()
 
-    # ---- life --------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -153,7 +153,7 @@ class Telemetry:
         """Where spans are taken; 0: nowhere."""
         return self._spans.port
 
-    # ---- what arrives ------------------------------------------------------------------------------------
+    # ---- what arrives --------------------------------------------------------------------------------------
 
     def take_reports(self, datagrams: list[bytes]) -> None:
         """Payloads of UDP."""
@@ -210,7 +210,7 @@ class Telemetry:
 
         return leave
 
-    # ---- what is known -----------------------------------------------------------------------------------
+    # ---- what is known -------------------------------------------------------------------------------------
 
     @property
     def received(self) -> int:

@@ -5,4 +5,10 @@ switches.
     servers.py     the command line of each model server
     testbed.py     bring all of it up, in a sandbox, and take it down
     comparison.py  the same requests and events for several ways of deciding
+    record.py      the folder that it leaves
+    results.py     what that amounts to: summaries, differences, verdicts
+    verdict.py     the same in words, ties and losses included
+    tables.py      for a terminal
+    report.py      for a browser: one file, with charts.py, picture.py and report.html.jinja
+    demo.py        all of it by one command
 """

@@ -2,24 +2,22 @@
 """The comparison: the same requests at the same times, and the same events, for each way of deciding (an
 arm).
 
-A result is a folder: `run.json` says what was run, on what and in which order; one folder an arm has what its
-generators wrote. Whoever makes tables of it needs nothing else (`din.testbed.results`).
+A result is a folder (`record.py`). Whoever makes tables of it needs nothing else (`results.py`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin
 
 from din.api.schema import SteeringRequest
@@ -31,6 +29,7 @@ from din.measure.targets import url
 from din.model.emulated import Arm, Comparison, Phase
 from din.model.network import Model
 
+from .record import MODEL_FILE, ArmRun, Run, write
 from .servers import own_url
 from .testbed import Testbed, TestbedError
 
@@ -42,37 +41,6 @@ _END_SECONDS: Final = 4.0
 _LOOK_SECONDS: Final = 0.1
 #: Between looks at the plan: where tokens went.
 _PLAN_SECONDS: Final = 2.0
-RUN_FILE: Final = "run.json"
-
-
-@dataclass
-class ArmRun:
-    """What is known of an arm beside its outcomes."""
-
-    name: str
-    instances: str
-    paths: str
-    order: int  # 0: the first that ran
-    start: float  # Unix time of second 0
-    cpu: dict[str, float] = field(default_factory=dict)  # phase -> the machine's utilisation, 0 to 1
-    #: phase -> "leaf service" -> route of responses -> share of them.
-    paths_taken: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    latency: dict[str, Any] = field(default_factory=dict)  # phase -> as the controller's API says
-    failures: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Run:
-    model: str
-    file: str
-    target: str
-    seed: int
-    cores: int
-    phases: dict[str, float]  # name -> seconds
-    sites: int  # generators
-    scale: dict[str, float]
-    started: float
-    arms: list[ArmRun] = field(default_factory=list)
 
 
 class ComparisonRunner:
@@ -117,13 +85,14 @@ class ComparisonRunner:
             scale={"bytes": scale.bytes, "rate": scale.rate},
             started=time.time(),
         )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self._testbed.file, self._folder / MODEL_FILE)
         for order, arm in enumerate(arms):
             run.arms.append(self._run_arm(arm, order, len(arms)))
-            self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / RUN_FILE).write_text(json.dumps(asdict(run), indent=1))
+            write(run, self._folder)
         return run
 
-    # ---- one arm -----------------------------------------------------------------------------------------
+    # ---- one arm -------------------------------------------------------------------------------------------
 
     def _run_arm(self, arm: Arm, order: int, count: int) -> ArmRun:
         self._testbed.client.set_steering(SteeringRequest(instances=arm.instances, paths=arm.paths))
@@ -210,7 +179,7 @@ class ComparisonRunner:
         zone = self._model.zone_of(self._model.host[self._model.instance[instance].host].leaf)
         return label is None or zone in label.zones
 
-    # ---- time --------------------------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------------------
 
     @staticmethod
     def _until(when: float) -> None:

@@ -64,7 +64,7 @@ class Testbed:
         self._controller: subprocess.Popen[bytes] | None = None
         self._client: Client | None = None
 
-    # ---- life --------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     def start(self, progress: Progress) -> None:
         """Until the switches hold what they are to hold, and every server says that it serves what it is to.
@@ -90,7 +90,7 @@ class Testbed:
     ) -> None:
         self.stop()
 
-    # ---- servers -----------------------------------------------------------------------------------------
+    # ---- servers -------------------------------------------------------------------------------------------
 
     def start_server(self, name: str) -> Process:
         instance = self.model.instance[name]
@@ -123,7 +123,7 @@ class Testbed:
                 )
             progress("model servers", number, len(instances))
 
-    # ---- controller --------------------------------------------------------------------------------------
+    # ---- controller ----------------------------------------------------------------------------------------
 
     @property
     def client(self) -> Client:
@@ -131,16 +131,20 @@ class Testbed:
             self._client = Client(self.state / CONTROLLER)
         return self._client
 
-    def start_controller(self) -> None:
-        """TestbedError: it does not start, and what it said."""
+    def start_controller(self, *, resume: bool = False) -> None:
+        """With the file's model, or with that of the revision that was last in force (``resume``).
+
+        TestbedError: it does not start, and what it said.
+        """
         addresses = self.state / "addresses.json"
         addresses.write_text(json.dumps(self.emulation.addresses))
         log = self.state / "controller.log"
         with log.open("ab") as errors:
             self._controller = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "din.controller", str(self.file)),
+                    *(sys.executable, "-m", "din.controller", *([] if resume else [str(self.file)])),
                     *("--state", str(self.state / CONTROLLER), "--addresses", str(addresses)),
+                    *("--target", self.emulation.target),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -34,7 +34,7 @@ def with_line(old: str, new: str) -> tuple[str, int]:
     return SKELETON.replace(old, new), SKELETON[: SKELETON.index(old)].count("\n") + 1
 
 
-# ---- YAML ------------------------------------------------------------------------------------------------
+# ---- YAML --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert load(path).name == "skeleton"
 
 
-# ---- Schema ----------------------------------------------------------------------------------------------
+# ---- Schema ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_any_edit_is_a_model_or_a_problem(begin: int, length: int, new: str) -> 
     assert all(str(problem).startswith("edited.yaml:") for problem in problems)
 
 
-# ---- Files beside it -------------------------------------------------------------------------------------
+# ---- Files beside it ---------------------------------------------------------------------------------------
 
 
 def test_problems_between_the_parts_have_lines(tmp_path: Path) -> None:

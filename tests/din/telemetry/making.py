@@ -55,7 +55,7 @@ def fabric(file: Path = SKELETON) -> Fabric:
     return Fabric(model, assign(model, []), Wiring(model))
 
 
-# ---- packets ---------------------------------------------------------------------------------------------
+# ---- packets -----------------------------------------------------------------------------------------------
 
 
 def request(port: int = 40000, payload: bytes = b"", *, six: bool = False) -> Packet:
@@ -81,7 +81,7 @@ def hop(node: int, port: int = 1, latency: int = 0, **fields: int) -> INTHop:
     return INTHop(node_id=node, egress_port=port, hop_latency=latency, **known)
 
 
-# ---- reports ---------------------------------------------------------------------------------------------
+# ---- reports -----------------------------------------------------------------------------------------------
 
 
 def datagram(node: int, *reports: Packet, sequence: int = 0, hw_id: int = 1) -> bytes:
@@ -138,7 +138,7 @@ def token_report(
     )
 
 
-# ---- anything --------------------------------------------------------------------------------------------
+# ---- anything ----------------------------------------------------------------------------------------------
 
 u8, u16, u24, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 24, 32, 64))
 ports = st.integers(1, 65535)

@@ -67,7 +67,7 @@ def sunk(latency: int) -> bytes:
     return datagram(LEAF2, report(packet, {"service": CHAT}, tracked=1, egress_port=65, hop_latency=2000))
 
 
-# ---- measurements ----------------------------------------------------------------------------------------
+# ---- measurements ------------------------------------------------------------------------------------------
 
 
 def test_int_reaches_the_measurements() -> None:
@@ -120,7 +120,7 @@ def test_another_revision_s_names() -> None:
     assert telemetry.tally.strangers == 3
 
 
-# ---- facts -----------------------------------------------------------------------------------------------
+# ---- facts -------------------------------------------------------------------------------------------------
 
 
 def facts_of(*data: bytes) -> list[Fact]:
@@ -190,7 +190,7 @@ def test_the_journal(tmp_path: Path) -> None:
     assert lines[1]["hops"][0]["switch"] == "leaf-1"
 
 
-# ---- sockets ---------------------------------------------------------------------------------------------
+# ---- sockets -----------------------------------------------------------------------------------------------
 
 
 async def until(condition: Any) -> None:
@@ -264,7 +264,7 @@ async def test_a_port_that_is_taken_is_said_and_nothing_else(
         assert "no reports are taken at 10.1.0.20" in caplog.text
 
 
-# ---- metrics ---------------------------------------------------------------------------------------------
+# ---- metrics -----------------------------------------------------------------------------------------------
 
 
 def page(

@@ -69,7 +69,7 @@ def times(responses: list[Response]) -> list[tuple[float | None, float | None]]:
     return [(each.client, each.server) for each in responses]
 
 
-# ---- which leaf it is ------------------------------------------------------------------------------------
+# ---- which leaf it is --------------------------------------------------------------------------------------
 
 
 def test_both_directions_are_one_connection() -> None:
@@ -133,7 +133,7 @@ def test_other_services_reports_are_left_out() -> None:
     assert read(datagram(LEAF1, report(carried(response()), {"service": 1}, tracked=1))) == []
 
 
-# ---- joining ---------------------------------------------------------------------------------------------
+# ---- joining -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("client_first", [True, False])
@@ -201,7 +201,7 @@ def test_a_response_of_one_segment_had_no_first_token() -> None:
     assert joined(at_client(0, DONE, segments=0)) == []
 
 
-# ---- spans -----------------------------------------------------------------------------------------------
+# ---- spans -------------------------------------------------------------------------------------------------
 
 
 def span(start: float, ttft: float = 0.02, port: int | None = 40000, **more: object) -> Span:
@@ -235,7 +235,7 @@ def test_a_span_of_another_instance_is_not_this_response_s() -> None:
     assert responses.span(span(NOW), "chat", "chat-1") is not responses.all[0]
 
 
-# ---- forgetting ------------------------------------------------------------------------------------------
+# ---- forgetting --------------------------------------------------------------------------------------------
 
 
 def test_old_ones_are_forgotten() -> None:

@@ -27,6 +27,8 @@ from .outcome import OK, Generator, Outcome
 Samples = NDArray[np.float64]
 #: Of many sets of samples at once: (draws, samples) -> (draws,).
 Statistic = Callable[[Samples], Samples]
+#: Of one service, or of each by its name.
+Slos = Slo | Mapping[str, Slo]
 
 RESAMPLES: Final = 2000
 #: Fewer say nothing about the hundredth that is worst.
@@ -55,12 +57,14 @@ def tpot(outcome: Outcome) -> float | None:
     return (outcome.last_token - outcome.first_token) / (outcome.output_tokens - 1)
 
 
-def meets(outcome: Outcome, slo: Slo) -> bool:
-    """Whole, and within every bound. A single token has no TPOT to miss."""
+def meets(outcome: Outcome, slo: Slos) -> bool:
+    """Whole, and within every bound. A single token has no TPOT to miss. KeyError: a service without an
+    SLO."""
+    bound = slo if isinstance(slo, Slo) else slo[outcome.service]
     first, each = ttft(outcome), tpot(outcome)
-    if outcome.status != OK or first is None or first * 1e6 > slo.ttft:
+    if outcome.status != OK or first is None or first * 1e6 > bound.ttft:
         return False
-    return each is None or each * 1e6 <= slo.tpot
+    return each is None or each * 1e6 <= bound.tpot
 
 
 def mean(samples: Samples) -> Samples:
@@ -107,7 +111,7 @@ def percentile(samples: Sequence[float] | Samples, percent: float, seed: int = 0
     return bootstrap(samples, quantile(percent / 100), seed)
 
 
-def goodput(outcomes: Sequence[Outcome], slo: Slo, seconds: float, seed: int = 0) -> Estimate | None:
+def goodput(outcomes: Sequence[Outcome], slo: Slos, seconds: float, seed: int = 0) -> Estimate | None:
     """Requests a second that met ``slo``, over ``seconds`` in which ``outcomes`` were scheduled.
 
     ValueError: ``seconds`` is not positive. None: nothing was scheduled.
@@ -134,7 +138,7 @@ def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one service in one phase of one arm. Times in s. None: too few samples to tell.
+    """Of one phase of one arm, of one service or of several. Times in s. None: too few samples to tell.
 
     A request without a token has no TTFT, one that is not whole no TPOT: an arm that rejects more may look
     faster. Goodput does not.
@@ -156,8 +160,8 @@ class Summary:
     longest_gap: float | None  # within a stream
 
 
-def summarise(outcomes: Iterable[Outcome], slo: Slo, seconds: float, seed: int = 0) -> Summary:
-    """``outcomes`` of one service in one phase of ``seconds``."""
+def summarise(outcomes: Iterable[Outcome], slo: Slos, seconds: float, seed: int = 0) -> Summary:
+    """``outcomes`` of one phase of ``seconds``, of one service or of several."""
     found = in_order(outcomes)
     firsts = [value for value in map(ttft, found) if value is not None]
     each = [value for value in map(tpot, found) if value is not None]
@@ -254,7 +258,7 @@ def paired(
     return Difference(Estimate(value, low, high, len(values)), verdict, left_out)
 
 
-def met(slo: Slo) -> Callable[[Outcome], float]:
+def met(slo: Slos) -> Callable[[Outcome], float]:
     """For `paired`, of goodput: every request counts, answered or not."""
     return lambda outcome: float(meets(outcome, slo))
 

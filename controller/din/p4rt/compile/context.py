@@ -78,7 +78,7 @@ class Context:
     #: Links that are down, by (switch, egress port).
     down: frozenset[tuple[str, int]] = frozenset()
 
-    # ---- numbers -----------------------------------------------------------------------------------------
+    # ---- numbers -------------------------------------------------------------------------------------------
 
     def node(self, switch: str) -> int:
         return self.ids.of("node", switch)
@@ -97,7 +97,7 @@ class Context:
         """Of a leaf towards its hosts."""
         return mac_number(self.wiring.port_mac(leaf, 0))
 
-    # ---- segments (RFC 9800) -----------------------------------------------------------------------------
+    # ---- segments (RFC 9800) -------------------------------------------------------------------------------
 
     def node_sid(self, switch: str) -> int:
         """A node's SID as an address: block, node, zeros."""
@@ -128,7 +128,7 @@ class Context:
     def via_leaf(self, route: Route) -> dict[str, int]:
         return self.via(route, LOOKUP_FUNCTION)
 
-    # ---- who is where ------------------------------------------------------------------------------------
+    # ---- who is where --------------------------------------------------------------------------------------
 
     @cached_property
     def leaves(self) -> list[str]:
@@ -147,7 +147,7 @@ class Context:
     def hops(self, switch: str) -> list[Hop]:
         return list(self.wiring.hops_of(switch))
 
-    # ---- who may what ------------------------------------------------------------------------------------
+    # ---- who may what --------------------------------------------------------------------------------------
 
     def clients_of(self, service: Service) -> set[str]:
         """Tenants."""

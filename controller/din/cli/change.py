@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that change what the switches are to hold, or say what would change: apply, diff, rollback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from din.api.schema import Applied, ApplyRequest, ModelText, RollbackRequest
+
+from . import changes, tables
+from .check import checked
+from .errors import CommandError, Exit
+from .find import Found, find
+from .look import emulated
+from .options import AsJson, ModelFile, Named, State, Yes
+from .output import err, out, print_json
+
+
+def apply(
+    file: ModelFile,
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    state: State = None,
+    network: Named = None,
+    json: AsJson = False,
+) -> None:
+    """Make the network as a model says, and show what that changes in which switch."""
+    found = find(state, network)
+    _warn_of_emulation(found, file)
+    with found.client() as client:
+        done = client.apply(ApplyRequest(model=_text(file), yes=yes, dry_run=dry_run))
+    _show(done, json, "would be applied" if dry_run else "is in force")
+
+
+def diff(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A model; without it, the one in force.", show_default=False),
+    ] = None,
+    state: State = None,
+    network: Named = None,
+    json: AsJson = False,
+) -> None:
+    """Show how what the switches hold differs from what a model says; exit status 1: it does."""
+    with find(state, network).client() as client:
+        found = client.diff(None if file is None else _text(file))
+    if json:
+        print_json(found)
+    else:
+        console = out()
+        for line in changes.entries(found):
+            console.print(line, soft_wrap=True)
+        console.print(changes.blast_radius(found))
+    raise typer.Exit(Exit.NO if changes.touches(found) else Exit.OK)
+
+
+def rollback(
+    revision: Annotated[
+        int | None,
+        typer.Argument(metavar="[REVISION]", help="Without it, the one before.", show_default=False),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only list the revisions.")] = False,
+    yes: Yes = False,
+    state: State = None,
+    network: Named = None,
+    json: AsJson = False,
+) -> None:
+    """Make the network as it was."""
+    with find(state, network).client() as client:
+        if not show:
+            done = client.rollback(RollbackRequest(revision=revision, yes=yes))
+            return _show(done, json, "is in force")
+        revisions = client.revisions()
+    if json:
+        return print_json(revisions)
+    return out().print(tables.revisions(revisions))
+
+
+def _text(file: Path) -> ModelText:
+    """CommandError: it cannot be read."""
+    checked(file)
+    try:
+        return ModelText(text=file.read_text(encoding="utf-8-sig"), file=str(file.absolute()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file}: {error}") from None
+
+
+def _show(done: Applied, json: bool, what: str) -> None:
+    if json:
+        return print_json(done)
+    out().print(changes.blast_radius(done.changes))
+    return out().print(f"revision {done.revision} {what} ({done.seconds:.1f} s)")
+
+
+def _warn_of_emulation(found: Found, file: Path) -> None:
+    """An emulation has the switches and hosts that it was started with."""
+    emulation = emulated(found)
+    if not emulation:
+        return
+    model = checked(file)
+    for kind, wanted in (("switches", model.switch), ("hosts", model.host)):
+        if missing := sorted(wanted.keys() - emulation[kind].keys()):
+            err().print(
+                f"warning: the emulation has no {kind} {', '.join(missing)}: din down, then din up {file}"
+            )

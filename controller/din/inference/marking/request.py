@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process asks the host's agent, and its answer: one JSON message each over a Unix socket that keeps
+messages apart (SOCK_SEQPACKET). The request brings the socket that is to be marked (SCM_RIGHTS).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from din.model.base import Record
+
+from .claim import Claim, Word
+from .flow import Peer
+
+#: Where the agent is, if nobody says, and the variable that says it.
+DEFAULT_SOCKET: Final = "/run/din/agent.sock"
+ENVIRONMENT: Final = "DIN_AGENT"
+#: Bytes of a message.
+LARGEST: Final = 4096
+#: For how long either side waits for the other, in seconds.
+PATIENCE: Final = 2.0
+
+
+class AgentError(Exception):
+    """The agent did not mark the socket, and why."""
+
+
+class Request(Record):
+    version: Literal[1] = 1
+    claim: Claim
+    peer: tuple[str, Word, int, int] | None = None
+
+
+class Answer(Record):
+    epoch: int | None = None  # whose key signed
+    error: str = ""
+
+
+def default_socket() -> str:
+    return os.environ.get(ENVIRONMENT) or DEFAULT_SOCKET
+
+
+def ask(path: str, sock: socket.socket, claim: Claim, peer: Peer | None) -> int:
+    """Has the agent mark ``sock``. Returns the epoch whose key signed. AgentError: it did not."""
+    whole = None if peer is None else (*peer, 0, 0)[:4]
+    request = Request.model_validate({"claim": claim, "peer": whole})
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(path)
+            socket.send_fds(connection, [request.model_dump_json().encode()], [sock.fileno()])
+            text = connection.recv(LARGEST)
+    except TimeoutError:
+        raise AgentError(f"the agent at {path} did not answer within {PATIENCE:g} s") from None
+    except OSError as error:
+        raise AgentError(f"no agent answers at {path} ({error.strerror or error})") from None
+    if not text:
+        raise AgentError(f"the agent at {path} closed the connection")
+    try:
+        answer = Answer.model_validate_json(text)
+    except ValidationError:
+        raise AgentError(f"what answers at {path} is no agent") from None
+    if answer.epoch is None:
+        raise AgentError(f"the agent at {path} refused: {answer.error}")
+    return answer.epoch

@@ -1,0 +1,502 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to one network, one thing after the other: `python scenarios.py MODEL STATE RESULT` in a
+sandbox. RESULT gets what was seen, as JSON, by scenario; `test_live` judges it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any
+
+from din.api.schema import ApplyRequest, DrainRequest, ModelText, RollbackRequest
+from din.p4rt.canonical import show
+from din.p4rt.channel import Channel, TlsFiles
+from din.p4rt.connection import Target
+from din.p4rt.entry import Action, AnyKey, Key
+from din.p4rt.fleet import Fleet
+from finsy.proto import p4r
+
+from tests.din.controller.bed import (
+    SECONDS,
+    UDP_INTERVAL,
+    UDP_PORT,
+    Bed,
+    States,
+    changed_keys,
+    differences,
+    with_tls,
+)
+
+Seen = dict[str, Any]
+
+ASSIST_IPV6 = (', "2001:db8:100::2"]', "]")
+CHAT_IPV6 = (', "2001:db8:100::1"]', "]")
+
+
+def settle(bed: Bed) -> States:
+    """What switches have, once that does not change any more."""
+    bed.testbed.wait_settled()
+    last: States = {}
+
+    def still() -> bool:
+        nonlocal last
+        before, last = last, bed.read()
+        return not differences(before, last)
+
+    bed.until(still)
+    return last
+
+
+def restart(bed: Bed, kill: bool) -> Seen:
+    """Of the controller. How what switches had while and after it is not what they had before."""
+    before = settle(bed)
+    drained = [each.name for each in bed.testbed.client.status().instances if each.drained]
+    began = time.monotonic()
+    with bed.watched() as readings:
+        bed.testbed.stop_controller(kill=kill)
+        bed.testbed.start_controller()
+        bed.testbed.wait_settled()
+        settled = time.monotonic()
+        # Some rounds of deciding, with all that it has measured by then.
+        time.sleep(1.0)
+    found = {each for reading in readings for each in differences(before, reading)}
+    return {
+        "window": (began, time.monotonic()),
+        "readings": len(readings),
+        "differences": sorted(found)[:20],
+        "settled": settled - began,
+        "drained": (drained, [each.name for each in bed.testbed.client.status().instances if each.drained]),
+    }
+
+
+def restarts(bed: Bed) -> Seen:
+    streams = bed.streams(4, 450)
+    seen: Seen = {"terminated": restart(bed, kill=False)}
+    # Buckets of an instance that is drained move until no connection can be older than the drain.
+    threading.Thread(target=bed.post, args=("drain", DrainRequest(instance="chat-1"))).start()
+    bed.until(lambda: bed.instance("chat-1").drained)
+    moving = settle(bed)
+    seen["moving"] = sum(
+        dict(value.params)["current"] != dict(value.params)["previous"]
+        for key, value in moving["leaf-1"].items()
+        if isinstance(key, Key) and key.table == "buckets" and isinstance(value, Action)
+    )
+    seen["killed"] = restart(bed, kill=True)
+    seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
+    bed.testbed.client.undrain("chat-1")
+    return seen
+
+
+# ---- revisions ---------------------------------------------------------------------------------------------
+
+
+def edits(bed: Bed) -> Seen:
+    """One service changes, and changes back."""
+    client = bed.testbed.client
+    before, chat = settle(bed), numbers_of(bed, "chat")
+    applied = client.apply(ApplyRequest(model=bed.edited(ASSIST_IPV6)))
+    after = bed.read()
+    back = client.rollback(RollbackRequest())
+    restored = bed.read()
+    return {
+        "changed": sorted(differences(before, after)),
+        "of_chat": [
+            show(key)
+            for switch in before
+            for key in changed_keys(before[switch], after[switch])
+            if concerns(chat, key)
+        ],
+        "said": sum(each.inserted + each.modified + each.deleted for each in applied.changes.tables),
+        "seconds": applied.seconds,
+        "restored": differences(before, restored),
+        "revisions": (applied.revision, back.revision, client.status().revision),
+        **membership(bed, before),
+    }
+
+
+def membership(bed: Bed, before: States) -> Seen:
+    """An instance leaves its service, and comes back."""
+    line = next(each for each in bed.text.splitlines() if "name: chat-2" in each)
+    number = numbers_of(bed, "chat")["instance"] - numbers_of(bed, "assist")["instance"]
+    left = bed.post("apply", ApplyRequest(model=bed.edited((line, ""))))
+    without = bed.read()
+    back = bed.post("rollback", RollbackRequest())
+    return {
+        "left": (left[0], left[1].get("error", "")),
+        "buckets_left": len({
+            value
+            for state in without.values()
+            for key, entry in state.items()
+            if isinstance(key, Key) and key.table == "buckets" and isinstance(entry, Action)
+            for name, value in entry.params
+            if name != "state" and value in number
+        }),
+        "back": (back[0], back[1].get("error", "")),
+        "after_back": differences(without_buckets(before), without_buckets(bed.read())),
+    }
+
+
+def numbers_of(bed: Bed, service: str) -> dict[str, set[int]]:
+    """Those that a service's entries have."""
+    numbers = json.loads((bed.state / "controller/ids.json").read_text())["numbers"]
+    return {
+        "service": {numbers["service"][service]},
+        "group": {number for name, number in numbers["group"].items() if name.startswith(service)},
+        "instance": {numbers["instance"][each.name] for each in bed.testbed.model.instances_of(service)},
+    }
+
+
+def concerns(numbers: dict[str, set[int]], key: AnyKey) -> bool:
+    """Whether an entry has one of these numbers."""
+    return isinstance(key, Key) and any(value in numbers.get(name, ()) for name, value in key.match)
+
+
+def refusals(bed: Bed) -> Seen:
+    """What is not done, and what is done once it is said to be meant."""
+    before, chat = settle(bed), numbers_of(bed, "chat")
+    revisions = len(bed.testbed.client.revisions())
+    wrong = bed.edited(("host: server-3, variant: llama-8b", "host: server-9, variant: llama-9b"))
+    line = 1 + bed.text[: bed.text.index("host: server-3, variant")].count("\n")
+    seen: Seen = {"wrong": bed.post("apply", ApplyRequest(model=wrong)), "line": line}
+    seen["not_yaml"] = bed.post("apply", ApplyRequest(model=ModelText(text="a: [", file=str(bed.file))))
+    much = bed.without("chat")
+    seen["mass"] = bed.post("apply", ApplyRequest(model=much))
+    seen["dry"] = bed.post("apply", ApplyRequest(model=much, dry_run=True))
+    seen["unknown"] = bed.post("rollback", RollbackRequest(revision=999))
+    seen["touched"] = differences(before, bed.read())
+    seen["revisions"] = (revisions, len(bed.testbed.client.revisions()))
+    seen["meant"] = bed.post("apply", ApplyRequest(model=much, yes=True))
+    seen["left"] = [
+        show(key) for state in bed.read().values() for key in state if concerns(chat, key)
+    ][:5]
+    seen["back"] = bed.post("rollback", RollbackRequest())
+    seen["restored"] = differences(before, bed.read())
+    return seen
+
+
+def races(bed: Bed) -> Seen:
+    """Two revisions at the same time, many times."""
+    texts = [bed.edited(ASSIST_IPV6), bed.edited(CHAT_IPV6)]
+    alone = []
+    for text in texts:
+        bed.testbed.client.apply(ApplyRequest(model=text))
+        alone.append(bed.read())
+    rounds = []
+    for _ in range(3):
+        threads = [threading.Thread(target=bed.post, args=("apply", ApplyRequest(model=t))) for t in texts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        number = bed.testbed.client.status().revision
+        (found,) = (bed.state / "controller/revisions").glob(f"{number:06}.json")
+        last = [text.text for text in texts].index(json.loads(found.read_text())["text"])
+        rounds.append({"last": last, "mixed": differences(alone[last], bed.read())})
+    bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
+    return {"differ": len(differences(*alone)), "rounds": rounds}
+
+
+# ---- instances ---------------------------------------------------------------------------------------------
+
+
+def reached(said: list[Seen], since: float = 0.0) -> set[str]:
+    return {each["instance"] for each in said if each["at"] > since and each["instance"]}
+
+
+def dies(bed: Bed, number: signal.Signals, back: Callable[[], None]) -> Seen:
+    """chat-2 gets a signal, and is brought back."""
+    connections = bed.connections()
+    connections.wait(lambda said: reached(said) >= {"chat-1", "chat-2"})
+    held = bed.talk("client", "hold", "10.100.0.1", "8000", "12")
+    held.wait(bool)
+    server = bed.testbed.servers["chat-2"]
+    server.stopping = True
+    at = time.monotonic()
+    os.kill(server.pid, number)
+    known = bed.until(lambda: bed.instance("chat-2").alive is False)
+    reason = bed.instance("chat-2").reason
+    time.sleep(1.0)
+    held.line()
+    seen: Seen = {"at": at, "known": known, "reason": reason, "held": held.done()[1:]}
+    back()
+    returned = time.monotonic()
+    bed.until(lambda: bed.instance("chat-2").alive)
+    seen["alive_again"] = time.monotonic() - returned
+    connections.wait(lambda said: "chat-2" in reached(said, returned))
+    seen["reached_again"] = time.monotonic() - returned
+    seen["connections"] = [each for each in connections.end() if each["at"] < returned]
+    return seen
+
+
+def deaths(bed: Bed) -> Seen:
+    server = bed.testbed.servers["chat-2"]
+    hung = dies(bed, signal.SIGSTOP, lambda: os.kill(server.pid, signal.SIGCONT))
+    killed = dies(bed, signal.SIGKILL, lambda: void(bed.testbed.start_server("chat-2")))
+    return {"hung": hung, "killed": killed}
+
+
+def void(_: object) -> None:
+    """For what is called for its effect."""
+
+
+def drains(bed: Bed) -> Seen:
+    client = bed.testbed.client
+    settle(bed)
+    streams, connections = bed.streams(6, 130), bed.connections()
+    name = streams.said[0]["instance"]
+    began = time.monotonic()
+    progress = [each.model_dump() for each in client.drain(DrainRequest(instance=name, deadline=15))]
+    drained = time.monotonic()
+    client.undrain(name)
+    connections.wait(lambda said: name in reached(said, drained))
+    seen: Seen = {
+        "name": name,
+        "began": began,
+        "drained": drained,
+        "progress": progress,
+        "streams": [each for each in streams.done() if each["what"] == "ended"],
+        "connections": connections.end(),
+        "reached_again": time.monotonic() - drained,
+    }
+    streams = bed.streams(6, 1000)
+    name = streams.said[0]["instance"]
+    on_it = sum(each["instance"] == name for each in streams.said)
+    late = [each.model_dump() for each in client.drain(DrainRequest(instance=name, deadline=2))]
+    cut = time.monotonic()
+    streams.wait(lambda said: sum(each["what"] == "ended" for each in said) >= on_it)
+    seen["deadline"] = {
+        "name": name,
+        "on_it": on_it,
+        "cut": cut,
+        "progress": late,
+        "ended": [each for each in streams.said if each["what"] == "ended"],
+    }
+    streams.end()
+    client.undrain(name)
+    seen["last"] = bed.post("drain", DrainRequest(instance="assist-1"))
+    seen["nobody"] = bed.post("drain", DrainRequest(instance="chat-9"))
+    seen["drained_after"] = [each.name for each in client.status().instances if each.drained]
+    return seen
+
+
+# ---- network -----------------------------------------------------------------------------------------------
+
+
+def link_fails(bed: Bed) -> Seen:
+    """The better of two ways, under streams."""
+    before = settle(bed)
+    streams = bed.streams(6, 220)
+    readings: list[tuple[float, States]] = []
+    down = time.monotonic()
+    bed.testbed.emulation.set_link("leaf-1", "core-1", False)
+    while time.monotonic() < down + 1.5:
+        states = bed.read()
+        readings.append((time.monotonic(), states))
+    up = time.monotonic()
+    bed.testbed.emulation.set_link("leaf-1", "core-1", True)
+    last = without_buckets(readings[-1][1])
+    programmed = next(at for at, states in readings if not differences(without_buckets(states), last)) - down
+    ended = [each for each in streams.done() if each["what"] == "ended"]
+    bed.until(lambda: all(each.up for each in bed.testbed.client.status().links))
+    return {
+        "down": down,
+        "up": up,
+        "readings": len(readings),
+        "programmed": programmed,
+        "changed": len(differences(without_buckets(before), last)),
+        "streams": ended,
+    }
+
+
+def without_buckets(states: States) -> States:
+    """What shares of new connections move is left out."""
+    return {
+        name: {
+            key: value
+            for key, value in state.items()
+            if not (isinstance(key, Key) and key.table == "buckets")
+        }
+        for name, state in states.items()
+    }
+
+
+def switch_dies(bed: Bed) -> Seen:
+    """leaf-2, where all servers are: it comes back empty. Meanwhile something is changed."""
+    client, emulation = bed.testbed.client, bed.testbed.emulation
+    before = settle(bed)
+    emulation.stop_switch("leaf-2")
+    died = time.monotonic()
+    bed.until(lambda: not bed.switch("leaf-2").connected)
+    began = time.monotonic()
+    applied = client.apply(ApplyRequest(model=bed.edited(ASSIST_IPV6)))
+    seconds = time.monotonic() - began
+    gone = not any(concerns_address(key) for key in bed.read("leaf-1")["leaf-1"])
+    client.rollback(RollbackRequest())
+    emulation.start_switch("leaf-2")
+    started = time.monotonic()
+    bed.until(lambda: bed.switch("leaf-2").primary and not bed.switch("leaf-2").pending)
+    refilled = time.monotonic() - started
+    connections = bed.connections()
+    connections.wait(lambda said: reached(said, started))
+    served = time.monotonic() - started
+    connections.end()
+    bed.until(lambda: all(each.up for each in client.status().links))
+    return {
+        "died": died,
+        "started": started,
+        "unreachable": applied.changes.unreachable,
+        "apply_seconds": seconds,
+        "applied_elsewhere": gone,
+        "refilled": refilled,
+        "served": served,
+        "differences": differences(without_buckets(before), without_buckets(settle(bed))),
+    }
+
+
+def concerns_address(key: AnyKey) -> bool:
+    """Of assist's IPv6 address."""
+    number = int(IPv6Address("2001:db8:100::2"))
+    return isinstance(key, Key) and any(
+        value == number or getattr(value, "value", None) == number for _, value in key.match
+    )
+
+
+def switch_hangs(bed: Bed) -> Seen:
+    """leaf-2 is stopped, its connections stay: others get their update."""
+    client, emulation = bed.testbed.client, bed.testbed.emulation
+    settle(bed)
+    process = emulation.node("leaf-2").process
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        asking = threading.Thread(
+            target=bed.post, args=("apply", ApplyRequest(model=bed.edited(ASSIST_IPV6)))
+        )
+        asking.start()
+        others = bed.until(
+            lambda: not any(concerns_address(key) for key in bed.read("leaf-1")["leaf-1"])
+        )
+        # It goes on deciding meanwhile: another instance's death is acted on.
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    asking.join()
+    answered = time.monotonic() - began
+    client.rollback(RollbackRequest())
+    return {"others": others, "answered": answered}
+
+
+# ---- who may write -----------------------------------------------------------------------------------------
+
+
+def another_controller(bed: Bed) -> Seen:
+    """Of a higher term. It leaves again."""
+    before = settle(bed)
+    client = bed.testbed.client
+    seen: Seen = {}
+
+    async def take_over() -> None:
+        addresses = bed.testbed.emulation.addresses
+        targets = [Target(name, address, 1, bed.tls) for name, address in addresses.items()]
+        began = time.monotonic()
+        async with Fleet(targets, term=1000) as fleet:
+            async with asyncio.timeout(SECONDS):
+                await asyncio.gather(*(each.connection.primary() for each in fleet.switches.values()))
+                seen["taken"] = time.monotonic() - began
+                await asyncio.to_thread(bed.until, lambda: client.status().role == "backup")
+            seen["errors"] = [each.error for each in client.status().switches]
+            answer = await asyncio.to_thread(
+                bed.post, "apply", ApplyRequest(model=bed.edited(ASSIST_IPV6))
+            )
+            seen["apply"] = answer
+            seen["written"] = differences(before, await asyncio.to_thread(bed.read))
+            await asyncio.to_thread(bed.post, "apply", ApplyRequest(model=bed.model_text))
+        seen["left"] = time.monotonic()
+
+    asyncio.run(take_over())
+    bed.until(lambda: client.status().role == "primary")
+    seen["regained"] = time.monotonic() - seen["left"]
+    seen["differences"] = differences(without_buckets(before), without_buckets(settle(bed)))
+    return seen
+
+
+def intruders(bed: Bed) -> Seen:
+    """Who has no certificate is not let in."""
+
+    async def read(tls: TlsFiles | None) -> str:
+        channel = Channel(bed.testbed.emulation.addresses["leaf-1"], tls)
+        try:
+            async with asyncio.timeout(5):
+                await channel.open()
+                await channel.request(p4r.CapabilitiesRequest())
+        except Exception as error:
+            return repr(error)
+        finally:
+            await channel.close()
+        return "answered"
+
+    async def read_both() -> list[str]:
+        return [await read(None), await read(bed.tls)]
+
+    return {"tls": bed.tls is not None, "answers": asyncio.run(read_both())}
+
+
+SCENARIOS: list[Callable[[Bed], Seen]] = [
+    intruders,
+    restarts,
+    edits,
+    refusals,
+    races,
+    deaths,
+    drains,
+    link_fails,
+    switch_dies,
+    switch_hangs,
+    another_controller,
+]
+
+
+def main(model: str, state: str, result: str, *names: str) -> None:
+    folder = Path(state)
+    file = folder / "model.yaml"
+    file.write_text(with_tls(Path(model).read_text(), folder))
+    bed = Bed(file, folder)
+    seen: Seen = {}
+    with bed.testbed:
+        began = time.monotonic()
+        bed.testbed.start(lambda what, done, total: None)
+        seen["up"] = time.monotonic() - began
+        receiver = bed.talk("server-1", "receive", str(UDP_PORT))
+        receiver.wait(bool)
+        sender = bed.talk("client", "send", "10.2.0.11", str(UDP_PORT), str(UDP_INTERVAL))
+        for scenario in SCENARIOS:
+            if names and scenario.__name__ not in names:
+                continue
+            began = time.monotonic()
+            try:
+                seen[scenario.__name__] = scenario(bed)
+            except Exception:
+                seen[scenario.__name__] = {"failed": traceback.format_exc()}
+            print(scenario.__name__, round(time.monotonic() - began, 1), "s", file=sys.stderr)
+        sent = sender.end()[-1]
+        received = {number: (at, came) for number, at, came in receiver.end()[-1]["received"]}
+        seen["lost"] = [
+            sent["began"] + number * sent["interval"]
+            for number in range(sent["sent"])
+            if number not in received
+        ]
+        seen["sent"] = sent["sent"]
+    Path(result).write_text(json.dumps(seen, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
