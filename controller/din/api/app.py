@@ -17,6 +17,7 @@ from .schema import (
     DrainProgress,
     DrainRequest,
     ModelText,
+    Numbers,
     Pick,
     PlanView,
     Refusal,
@@ -46,6 +47,7 @@ class Operations(Protocol):
     def explain(self, service: str, leaf: str) -> list[DecisionView]: ...
     def revisions(self) -> list[RevisionView]: ...
     def pick(self, service: str, leaf: str) -> Pick: ...
+    def numbers(self) -> Numbers: ...
     def metrics(self) -> str: ...
     def latency(self, since: float) -> dict[str, Any]: ...
     async def diff(self, model: ModelText | None) -> Changes: ...
@@ -82,6 +84,10 @@ def make_app(controller: Operations) -> FastAPI:
     @app.get("/v1/pick")
     async def pick(service: str, leaf: str) -> Pick:
         return controller.pick(service, leaf)
+
+    @app.get("/v1/numbers")
+    async def numbers() -> Numbers:
+        return controller.numbers()
 
     @app.get("/v1/latency")
     async def latency(since: float = 0.0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from .schema import (
     DrainProgress,
     DrainRequest,
     ModelText,
+    Numbers,
     Pick,
     PlanView,
     Refusal,
@@ -91,6 +92,9 @@ class Client:
 
     def pick(self, service: str, leaf: str) -> Pick:
         return Pick.model_validate(self._ask("GET", "/v1/pick", params={"service": service, "leaf": leaf}))
+
+    def numbers(self) -> Numbers:
+        return Numbers.model_validate(self._ask("GET", "/v1/numbers"))
 
     def latency(self, since: float = 0.0) -> dict[str, Any]:
         found: dict[str, Any] = self._ask("GET", "/v1/latency", params={"since": since})

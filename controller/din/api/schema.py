@@ -219,3 +219,12 @@ class Pick(BaseModel):
     service_id: int
     addresses: list[str]
     port: int
+
+
+class Numbers(BaseModel):
+    """What names are on the wire: for keyrings of SDKs and agents."""
+
+    tenants: dict[str, int]
+    services: dict[str, int]
+    labels: dict[str, int]
+    instances: dict[str, int]

@@ -139,20 +139,34 @@ def _programmed(each: SwitchStatus) -> Text:
 
 
 def links(found: Sequence[LinkStatus]) -> Table:
-    """Both directions of a link are neighbours."""
-    made = table("Links", "from", "to", "state", ">delay", ">measured beyond it")
-    for each in found:
-        state = good("up") if each.up else bad("down")
-        if each.miswired:
-            state = bad(f"miswired: {each.miswired} is there")
+    """A row a link, both ways."""
+    made = table("Links", "between", "and", "there", "back", ">delay", ">measured beyond it, there", ">back")
+    by_ends = {(each.src, each.src_port, each.dst, each.dst_port): each for each in found}
+    for there in found:
+        ends = (there.src, there.src_port, there.dst, there.dst_port)
+        back = by_ends.pop((*ends[2:], *ends[:2]), None)
+        # It was in the row of its other direction.
+        if by_ends.pop(ends, None) is None:
+            continue
+        ways = [there] if back is None else [there, back]
         made.add_row(
-            f"{each.src}:{each.src_port}",
-            f"{each.dst}:{each.dst_port}",
-            state,
-            show_time(each.delay),
-            _UNKNOWN if each.extra is None else f"+{show_time(each.extra)}",
+            f"{there.src}:{there.src_port}",
+            f"{there.dst}:{there.dst_port}",
+            *_both([_link_state(each) for each in ways]),
+            show_time(there.delay),
+            *_both([_UNKNOWN if each.extra is None else f"+{show_time(each.extra)}" for each in ways]),
         )
     return made
+
+
+def _both(cells: Sequence[RenderableType]) -> list[RenderableType]:
+    return [*cells, ""][:2]
+
+
+def _link_state(found: LinkStatus) -> Text:
+    if found.miswired:
+        return bad(f"miswired: {found.miswired} is there")
+    return good("up") if found.up else bad("down")
 
 
 def _number(value: float | None) -> str:

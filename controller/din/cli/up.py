@@ -16,8 +16,11 @@ from typing import IO, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from din.api.schema import PlanView
 from din.emulation.errors import tail
 from din.model.network import Model
+from din.model.service import Service
+from din.model.topology import Host
 from din.testbed import keeper, networks, relay
 from din.testbed.networks import Network
 
@@ -179,35 +182,36 @@ class _Start:
         assert network is not None
         found = Found(self._state, network)
         with found.client() as client:
-            status = client.status()
+            status, plan = client.status(), client.plan()
         console = out()
         console.print(tables.status(status))
         console.print(f"{status.model} is up. State and logs: {self._state}. Next:")
-        for line in next_steps(found.model(status.revision)[0], emulated=bool(network.note.target)):
+        for line in next_steps(found.model(status.revision)[0], plan, emulated=bool(network.note.target)):
             console.print(f"  {line}", soft_wrap=True)
 
 
-def next_steps(model: Model, *, emulated: bool) -> Iterator[str]:
+def next_steps(model: Model, plan: PlanView, *, emulated: bool) -> Iterator[str]:
     """Commands that a newcomer may try."""
-    servers = {(each.service, each.host) for each in model.instances}
-    pair = next(
-        (
-            (service, host)
-            for service in model.services
-            for host in model.hosts
-            if host.tenant == service.tenant
-            and not any(host.name == server for _, server in servers)
-            and host.name not in {each.host for each in model.telemetry.collectors}
-        ),
-        None,
-    )
     yield "din status"
-    if pair is not None:
-        service, host = pair
+    if (user := _some_user(model, plan)) is not None:
+        host, service = user
         yield f"din explain {service.name} --from {host.leaf}"
         if emulated:
             yield f"din run {host.name} -- curl -s http://{service.dns}:{service.port}/v1/models"
     yield "din down"
+
+
+def _some_user(model: Model, plan: PlanView) -> tuple[Host, Service] | None:
+    """A host and what it may use, of those that have nothing else to do."""
+    busy = {each.host for each in (*model.instances, *model.telemetry.collectors)}
+    served = {(each.leaf, each.tenant, each.service) for each in plan.decisions if each.choices}
+    users = (
+        (host, service)
+        for service in model.services
+        for host in model.hosts
+        if host.name not in busy and (host.leaf, host.tenant, service.name) in served
+    )
+    return next(users, None)
 
 
 def down(state: State = None, network: Named = None) -> None:

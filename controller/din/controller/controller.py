@@ -320,7 +320,8 @@ class Controller:
         self.measured = self.measurements.measured(now)
         plan, buckets = self.prepare(self.desired, now)
         changed = {name for name, held in buckets.items() if self.buckets.get(name) != held}
-        routed = adopt.note_routes(plan) if plan.routes != self.plan.routes else None
+        same = plan.routes == self.plan.routes and plan.responses == self.plan.responses
+        routed = None if same else adopt.note_routes(plan)
         before = self.buckets
         self.plan, self.buckets = plan, buckets
         if routed is not None:
@@ -335,8 +336,8 @@ class Controller:
         )
         if structure != self._compiled:
             self.states = compile_network(self.context(self.desired, plan, buckets))
-            self._compiled = structure
             self._send_states(self.states)
+            self._compiled = structure
         elif changed:
             self._send_buckets(changed, before)
 
@@ -347,8 +348,9 @@ class Controller:
         )
         if self.cut:
             plan = replace(plan, alive=plan.alive - self.cut)
-        # With those that have left the model, of which buckets may still be.
-        dead = (self._instances | desired.model.instance.keys()) - plan.alive
+        # With those that leave the model: buckets are still theirs.
+        gone = self.desired.model.instance.keys() - desired.model.instance.keys()
+        dead = (frozenset(desired.model.instance) | gone) - plan.alive
         buckets: BucketMap = {}
         for aggregate, decision in plan.decisions.items():
             where = aggregate.leaf, aggregate.group
@@ -358,7 +360,7 @@ class Controller:
             if not shares:
                 # Nobody may answer: what is there stays, since another would be no better; and if nobody can be
                 # reached, for when they can again, so that connections live through that.
-                if held is not None and not any(dead & {each.current, each.previous} for each in held):
+                if held is not None and not any({each.current, each.previous} & gone for each in held):
                     buckets[where] = held
             elif held is None:
                 buckets[where] = fresh(shares, "/".join((aggregate.leaf, *aggregate.group)))
@@ -382,7 +384,9 @@ class Controller:
         return plan, buckets
 
     def context(self, desired: Desired, plan: Plan, buckets: Buckets) -> Context:
-        return Context(desired.model, desired.wiring, desired.ids, plan, buckets, self.secrets, self._down())
+        reached = {(each.leaf, each.group) for each, found in plan.decisions.items() if found.choices}
+        held = {where: each for where, each in buckets.items() if where in reached}
+        return Context(desired.model, desired.wiring, desired.ids, plan, held, self.secrets, self._down())
 
     def _down(self) -> frozenset[tuple[str, int]]:
         return frozenset(key for key, link in self.measured.links.items() if not link.up)

@@ -22,6 +22,7 @@ from din.api.schema import (
     InstanceStatus,
     LinkStatus,
     ModelText,
+    Numbers,
     Pick,
     PlanView,
     Refusal,
@@ -239,6 +240,15 @@ class ControllerOperations:
             service_id=controller.desired.ids.of("service", service),
             addresses=[str(each) for each in found.addresses],
             port=found.port,
+        )
+
+    def numbers(self) -> Numbers:
+        numbers = self._controller.desired.ids.numbers
+        return Numbers(
+            tenants=dict(numbers["tenant"]),
+            services=dict(numbers["service"]),
+            labels=dict(numbers["label"]),
+            instances=dict(numbers["instance"]),
         )
 
     def metrics(self) -> str:

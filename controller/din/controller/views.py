@@ -18,7 +18,7 @@ from din.api.schema import (
 from din.measure.state import Measured
 from din.model.network import Model
 from din.model.problem import Problem
-from din.p4rt.canonical import show
+from din.p4rt.canonical import show, show_value
 from din.p4rt.reconcile import Preview
 from din.steering.plan import Decision, Route
 
@@ -110,7 +110,7 @@ def changes_view(previews: Mapping[str, Preview], unreachable: Iterable[str] = (
         ):
             for key, value in part.items():
                 if len(entries) < _SHOWN:
-                    entries.append(EntryChange(switch=switch, change=word, entry=f"{show(key)} {value}"))
+                    entries.append(EntryChange(switch=switch, change=word, entry=f"{show(key)} {show_value(value)}"))
                 else:
                     omitted += 1
     return Changes(

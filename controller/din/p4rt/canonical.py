@@ -97,6 +97,31 @@ def show(key: AnyKey) -> str:
             return f"{table}[{inside}]" + (f" priority {priority}" if priority else "")
 
 
+def show_value(value: AnyValue) -> str:
+    """What an entry does, as an operator writes it."""
+    match value:
+        case Action(name, params):
+            inside = ", ".join(f"{param}={_show_number(number)}" for param, number in params)
+            return f"{name}({inside})"
+        case Clone(ports):
+            return f"to ports {', '.join(map(str, ports))}"
+        case MeterConfig(cir, cburst, pir, pburst):
+            return f"{cir}/s (burst {cburst}), at most {pir}/s (burst {pburst})"
+        case _:
+            return " | ".join(map(_show_member, value))
+
+
+def _show_member(member: Member) -> str:
+    weight = f" weight {member.weight}" if member.weight != 1 else ""
+    watch = f" while port {member.watch_port} is up" if member.watch_port else ""
+    return f"{show_value(member.action)}{weight}{watch}"
+
+
+def _show_number(number: int) -> str:
+    """What is longer than any quantity is an address."""
+    return str(number) if number < 1 << 32 else f"{number:#x}"
+
+
 def _show_match(match: Match) -> str:
     match match:
         case Lpm(value, length):

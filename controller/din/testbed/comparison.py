@@ -82,7 +82,7 @@ class ComparisonRunner:
             cores=len(os.sched_getaffinity(0)),
             phases={each.name: each.duration / 1e6 for each in self._comparison.phases},
             sites=len(self._requests),
-            scale={"bytes": scale.bytes, "rate": scale.rate},
+            scale={"bytes": scale.bytes, "rate": scale.rate, "load": scale.load},
             started=time.time(),
         )
         self._folder.mkdir(parents=True, exist_ok=True)

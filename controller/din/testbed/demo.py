@@ -21,6 +21,7 @@ from rich.console import Console
 
 from din.emulation import sandbox
 from din.model.check import check_file
+from din.model.load import load
 from din.model.network import Model
 from din.model.problem import ModelError, Severity
 from din.model.topology import Target
@@ -30,8 +31,9 @@ from .compare import INTERRUPTED
 from .networks import fits
 from .record import RecordError, read
 from .results import ResultsError, read_results, write_json
+from .scaling import bmv2_load, scaled
 
-_WRONG_USE: Final = 2
+_SCALED_FILE: Final = "scaled.yaml"
 #: The least that tables want.
 _WIDTH: Final = 120
 
@@ -72,6 +74,8 @@ def _run(file: Path, results: Path, only: tuple[str, ...], console: Console) -> 
     model = _checked(file, only, console)
     sandbox.check()
     folder = _folder(results, model.name)
+    if target is Target.BMV2:
+        file, model = _smaller(file, folder)
     _announce(model, target, only, folder, console)
     state, elsewhere = folder / "state", None
     if not fits(state):
@@ -135,6 +139,13 @@ def _folder(results: Path, name: str) -> Path:
             continue
         return folder
     raise DemoError(f"{results} has a hundred results of this second")
+
+
+def _smaller(file: Path, folder: Path) -> tuple[Path, Model]:
+    """What simple_switch_grpc carries of it on this machine."""
+    smaller = folder / _SCALED_FILE
+    smaller.write_text(scaled(file.read_text(), file, bmv2_load(len(os.sched_getaffinity(0)))))
+    return smaller, load(smaller)
 
 
 def _announce(model: Model, target: Target, only: Sequence[str], folder: Path, console: Console) -> None:

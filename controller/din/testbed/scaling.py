@@ -16,8 +16,8 @@ import yaml
 from din.model import document
 from din.model.units import parse_rate
 
-#: simple_switch_grpc takes 100 to 200 us for a packet where p4jit takes a few, and each answer's token passes four
-#: switches. With a sixteenth of topologies/enterprise.yaml's load a core is busy for two thirds of the time.
+#: simple_switch_grpc takes 100 to 200 us for a packet where p4jit takes a few, and each token of an answer
+#: passes four switches. With a sixteenth of topologies/enterprise.yaml's load a core is half busy.
 BMV2_LOAD_PER_CORE: Final = 1 / 16
 
 

@@ -63,7 +63,8 @@ def conditions(results: Results) -> list[tuple[str, str]]:
     found = [
         (
             "scaling",
-            f"bytes of prompts and KV transfers x {scale.bytes:g}, rates of servers x {scale.rate:g}",
+            f"bytes of prompts and KV transfers x {scale.bytes:g}, rates of servers x {scale.rate:g}, "
+            f"load, links and places in servers x {scale.load:g}",
         ),
         ("run", f"{run.file} on {run.target}, seed {run.seed}, {started}"),
         ("machine", f"{run.cores} core{'s' if run.cores != 1 else ''}; an arm is void above 80 % of them"),

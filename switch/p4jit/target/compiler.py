@@ -8,6 +8,7 @@ one's file stays.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -108,7 +109,14 @@ def _build(kind: str, source: str | None, sources: Sequence[str], flags: Sequenc
         return target
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix=f".{kind}-", dir=directory) as work:
+        with (
+            (directory / f".{target.name}.lock").open("w") as lock,
+            tempfile.TemporaryDirectory(prefix=f".{kind}-", dir=directory) as work,
+        ):
+            # Of several processes that want the same, one compiles and the others wait for it.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if target.exists():
+                return target
             inputs = list(sources)
             if source is not None:
                 (Path(work) / "program.c").write_text(source)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import uvicorn
 from click.testing import Result
@@ -18,6 +20,24 @@ from typer.testing import CliRunner
 from tests.din.cli.controllers import FakeController
 
 Din = Callable[..., Result]
+_SECONDS = 60.0
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def processes(state: Path) -> list[str]:
+    """Command lines of what has to do with a state directory."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(state) in line and process.pid != os.getpid():
+            found.append(line)
+    return found
 
 
 @pytest.fixture(scope="module")

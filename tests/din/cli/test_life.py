@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,33 +22,13 @@ from din.cli import shell_environment
 from din.cli.find import find
 from din.testbed import networks
 
-from tests.din.cli.conftest import Din
+from tests.din.cli.conftest import Din, processes, until
 
 SKELETON = Path("topologies/skeleton.yaml")
-_SECONDS = 60.0
 _DIN = (sys.executable, "-m", "din.cli")
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-def processes(state: Path) -> list[str]:
-    """Command lines of what has to do with a state directory."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if str(state) in line and process.pid != os.getpid():
-            found.append(line)
-    return found
-
-
 def free_address() -> str:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -220,6 +200,7 @@ def test_kill_9_of_what_keeps_it_leaves_nothing(din: Din, short: Path) -> None:
     state = short / "k"
     assert din("up", SKELETON, "--state", state).exit_code == 0
     (network,) = networks.running()
+    assert len(processes(state)) > 5
     os.kill(network.keeper, signal.SIGKILL)
     until(lambda: not processes(state), "something is left")
     assert din("status", "--state", state).exit_code == 4
@@ -245,8 +226,6 @@ def test_why_it_does_not_come_up_is_told(din: Din, short: Path, tmp_path: Path) 
     assert (needs.exit_code, "address` of leaf-1, leaf-2" in needs.stderr) == (1, True)
     taken = free_address()
     host, _, port = taken.partition(":")
-    import socket
-
     with socket.create_server((host, int(port))):
         refused = din("up", SKELETON, "--metrics", taken, "--state", short / "m")
     assert refused.exit_code == 1

@@ -22,7 +22,7 @@ from din.api.schema import ApplyRequest, DrainRequest, ModelText, RollbackReques
 from din.p4rt.canonical import show
 from din.p4rt.channel import Channel, TlsFiles
 from din.p4rt.connection import Target
-from din.p4rt.entry import Action, AnyKey, Key
+from din.p4rt.entry import Action, AnyKey, AnyValue, Key, State
 from din.p4rt.fleet import Fleet
 from finsy.proto import p4r
 
@@ -80,21 +80,27 @@ def restart(bed: Bed, kill: bool) -> Seen:
 
 
 def restarts(bed: Bed) -> Seen:
-    streams = bed.streams(4, 450)
+    streams = bed.streams(4, 430)
     seen: Seen = {"terminated": restart(bed, kill=False)}
     # Buckets of an instance that is drained move until no connection can be older than the drain.
     threading.Thread(target=bed.post, args=("drain", DrainRequest(instance="chat-1"))).start()
     bed.until(lambda: bed.instance("chat-1").drained)
     moving = settle(bed)
     seen["moving"] = sum(
-        dict(value.params)["current"] != dict(value.params)["previous"]
-        for key, value in moving["leaf-1"].items()
-        if isinstance(key, Key) and key.table == "buckets" and isinstance(value, Action)
+        dict(each.params)["current"] != dict(each.params)["previous"] for each in buckets(moving["leaf-1"])
     )
     seen["killed"] = restart(bed, kill=True)
     seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
     bed.testbed.client.undrain("chat-1")
     return seen
+
+
+def buckets(state: State) -> list[Action]:
+    return [
+        value
+        for key, value in state.items()
+        if isinstance(key, Key) and key.table == "buckets" and isinstance(value, Action)
+    ]
 
 
 # ---- revisions ---------------------------------------------------------------------------------------------
@@ -127,38 +133,40 @@ def edits(bed: Bed) -> Seen:
 def membership(bed: Bed, before: States) -> Seen:
     """An instance leaves its service, and comes back."""
     line = next(each for each in bed.text.splitlines() if "name: chat-2" in each)
-    number = numbers_of(bed, "chat")["instance"] - numbers_of(bed, "assist")["instance"]
+    number = numbers(bed)["instance"]["chat-2"]
     left = bed.post("apply", ApplyRequest(model=bed.edited((line, ""))))
     without = bed.read()
     back = bed.post("rollback", RollbackRequest())
     return {
         "left": (left[0], left[1].get("error", "")),
-        "buckets_left": len({
-            value
-            for state in without.values()
-            for key, entry in state.items()
-            if isinstance(key, Key) and key.table == "buckets" and isinstance(entry, Action)
-            for name, value in entry.params
-            if name != "state" and value in number
-        }),
+        "buckets_left": sum(
+            number in (dict(entry.params)["current"], dict(entry.params)["previous"])
+            for entry in buckets(without["leaf-1"])
+        ),
         "back": (back[0], back[1].get("error", "")),
         "after_back": differences(without_buckets(before), without_buckets(bed.read())),
     }
 
 
+def numbers(bed: Bed) -> dict[str, dict[str, int]]:
+    """Of names, by kind."""
+    found: dict[str, dict[str, int]] = json.loads((bed.state / "controller/ids.json").read_text())["numbers"]
+    return found
+
+
 def numbers_of(bed: Bed, service: str) -> dict[str, set[int]]:
     """Those that a service's entries have."""
-    numbers = json.loads((bed.state / "controller/ids.json").read_text())["numbers"]
+    known = numbers(bed)
     return {
-        "service": {numbers["service"][service]},
-        "group": {number for name, number in numbers["group"].items() if name.startswith(service)},
-        "instance": {numbers["instance"][each.name] for each in bed.testbed.model.instances_of(service)},
+        "service": {known["service"][service]},
+        "group": {number for name, number in known["group"].items() if name.startswith(service)},
+        "instance": {known["instance"][each.name] for each in bed.testbed.model.instances_of(service)},
     }
 
 
-def concerns(numbers: dict[str, set[int]], key: AnyKey) -> bool:
+def concerns(of: dict[str, set[int]], key: AnyKey) -> bool:
     """Whether an entry has one of these numbers."""
-    return isinstance(key, Key) and any(value in numbers.get(name, ()) for name, value in key.match)
+    return isinstance(key, Key) and any(value in of.get(name, ()) for name, value in key.match)
 
 
 def refusals(bed: Bed) -> Seen:
@@ -252,7 +260,7 @@ def void(_: object) -> None:
 def drains(bed: Bed) -> Seen:
     client = bed.testbed.client
     settle(bed)
-    streams, connections = bed.streams(6, 130), bed.connections()
+    streams, connections = bed.streams(6, 110), bed.connections()
     name = streams.said[0]["instance"]
     began = time.monotonic()
     progress = [each.model_dump() for each in client.drain(DrainRequest(instance=name, deadline=15))]
@@ -318,6 +326,36 @@ def link_fails(bed: Bed) -> Seen:
     }
 
 
+def no_way(bed: Bed) -> Seen:
+    """Both ways are gone for a moment."""
+    before = settle(bed)
+    streams = bed.streams(4, 110)
+    for up in (False, True):
+        for core in ("core-1", "core-2"):
+            bed.testbed.emulation.set_link("leaf-1", core, up)
+        if not up:
+            bed.until(lambda: bed.testbed.client.explain("chat", "leaf-1")[0].choices == [])
+    ended = [each for each in streams.done() if each["what"] == "ended"]
+    bed.until(lambda: all(each.up for each in bed.testbed.client.status().links))
+    after = settle(bed)
+    # What was wholly with one instance is so again, unless shares have moved it by then.
+    return {
+        "streams": ended,
+        "buckets": [
+            show(key)
+            for key, value in before["leaf-1"].items()
+            if isinstance(key, Key) and key.table == "buckets" and isinstance(value, Action)
+            if previous(value) != previous(after["leaf-1"][key])
+        ],
+    }
+
+
+def previous(value: AnyValue) -> int:
+    """Where a bucket's connections are that nothing remembers."""
+    assert isinstance(value, Action)
+    return int(dict(value.params)["previous"])
+
+
 def without_buckets(states: States) -> States:
     """What shares of new connections move is left out."""
     return {
@@ -337,10 +375,9 @@ def switch_dies(bed: Bed) -> Seen:
     emulation.stop_switch("leaf-2")
     died = time.monotonic()
     bed.until(lambda: not bed.switch("leaf-2").connected)
-    began = time.monotonic()
-    applied = client.apply(ApplyRequest(model=bed.edited(ASSIST_IPV6)))
-    seconds = time.monotonic() - began
-    gone = not any(concerns_address(key) for key in bed.read("leaf-1")["leaf-1"])
+    elsewhere, asking = changed_elsewhere(bed)
+    asking.join()
+    unreachable = client.diff(bed.model_text).unreachable
     client.rollback(RollbackRequest())
     emulation.start_switch("leaf-2")
     started = time.monotonic()
@@ -354,45 +391,42 @@ def switch_dies(bed: Bed) -> Seen:
     return {
         "died": died,
         "started": started,
-        "unreachable": applied.changes.unreachable,
-        "apply_seconds": seconds,
-        "applied_elsewhere": gone,
+        "unreachable": unreachable,
+        "elsewhere": elsewhere,
         "refilled": refilled,
         "served": served,
+        "served_at": started + served,
         "differences": differences(without_buckets(before), without_buckets(settle(bed))),
     }
 
 
-def concerns_address(key: AnyKey) -> bool:
-    """Of assist's IPv6 address."""
-    number = int(IPv6Address("2001:db8:100::2"))
-    return isinstance(key, Key) and any(
-        value == number or getattr(value, "value", None) == number for _, value in key.match
-    )
+def changed_elsewhere(bed: Bed) -> tuple[float, threading.Thread]:
+    """Assist loses an address, which both leaves are told: how long leaf-1 took, and who still asks."""
+    request = ApplyRequest(model=bed.edited(ASSIST_IPV6))
+    asking = threading.Thread(target=bed.post, args=("apply", request))
+    began = time.monotonic()
+    asking.start()
+    bed.until(lambda: not any(of_assist(key) for key in bed.read("leaf-1")["leaf-1"]))
+    return time.monotonic() - began, asking
+
+
+def of_assist(key: AnyKey) -> bool:
+    """Whether an entry is of assist's IPv6 address as a service."""
+    return isinstance(key, Key) and ("dst_addr", int(IPv6Address("2001:db8:100::2"))) in key.match
 
 
 def switch_hangs(bed: Bed) -> Seen:
-    """leaf-2 is stopped, its connections stay: others get their update."""
-    client, emulation = bed.testbed.client, bed.testbed.emulation
+    """leaf-2 is stopped, and its connections stay."""
     settle(bed)
-    process = emulation.node("leaf-2").process
+    process = bed.testbed.emulation.node("leaf-2").process
     os.kill(process.pid, signal.SIGSTOP)
     try:
-        began = time.monotonic()
-        asking = threading.Thread(
-            target=bed.post, args=("apply", ApplyRequest(model=bed.edited(ASSIST_IPV6)))
-        )
-        asking.start()
-        others = bed.until(
-            lambda: not any(concerns_address(key) for key in bed.read("leaf-1")["leaf-1"])
-        )
-        # It goes on deciding meanwhile: another instance's death is acted on.
+        others, asking = changed_elsewhere(bed)
     finally:
         os.kill(process.pid, signal.SIGCONT)
     asking.join()
-    answered = time.monotonic() - began
-    client.rollback(RollbackRequest())
-    return {"others": others, "answered": answered}
+    bed.testbed.client.rollback(RollbackRequest())
+    return {"others": others}
 
 
 # ---- who may write -----------------------------------------------------------------------------------------
@@ -459,6 +493,7 @@ SCENARIOS: list[Callable[[Bed], Seen]] = [
     deaths,
     drains,
     link_fails,
+    no_way,
     switch_dies,
     switch_hangs,
     another_controller,

@@ -249,10 +249,30 @@ def test_one_user_cannot_take_all_connections(agent: str, bound: socket.socket) 
         assert answer["error"] == f"too many requests of user {os.getuid()} at once"
         # Who asks nothing is told so, in time.
         assert "no request within 2 s" in json.loads(idle[0].recv(LARGEST))["error"]
-    deadline = time.monotonic() + 10
-    while "too many" in outcome(agent, bound) and time.monotonic() < deadline:
-        time.sleep(0.01)
     permitted(agent, bound)
+
+
+def test_many_at_once_are_served_in_turn(agent: str) -> None:
+    """More than a user may have open: who is told to come back does."""
+    found: list[str] = []
+
+    def one() -> None:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+            found.append(outcome(agent, sock))
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(server.MOST_OF_A_USER):
+            stack.enter_context(connect(agent))
+        threads = [threading.Thread(target=one) for _ in range(2 * server.MOST_OF_A_USER)]
+        for each in threads:
+            each.start()
+        time.sleep(0.05)
+        assert not found
+    for each in threads:
+        each.join()
+    assert len(found) == len(threads)
+    assert set(found) <= {"marked", NO_RIGHT}
 
 
 def test_a_socket_that_lingers_delays_nobody(
@@ -269,7 +289,7 @@ def test_a_socket_that_lingers_delays_nobody(
             with contextlib.suppress(BlockingIOError):
                 while True:
                     lingering.send(bytes(1 << 16))
-            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 2))
+            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
             socket.send_fds(connection, [b"nonsense"], [lingering.fileno()])
             lingering.close()
             closed.set()
@@ -303,6 +323,14 @@ def test_a_wrong_file_says_where(file: Path, old: str, new: str, why: str) -> No
     file.write_text(text.replace(old, new))
     with pytest.raises(ModelError, match=why):
         config.load(file)
+
+
+def test_no_file_is_taken_for_a_socket(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(OSError, match="Address already in use"):
+        server.listen(str(file))
+    assert file.read_text() == "precious"
 
 
 def run_agent(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from din.p4rt.canonical import BadStateError, canonical, show
+from din.p4rt.canonical import BadStateError, canonical, show, show_value
 from din.p4rt.entry import (
     Action,
     AnyKey,
@@ -151,3 +151,14 @@ def test_keys_are_shown_as_operators_write_them() -> None:
     assert show(default("clock")) == "clock default"
     assert show(CloneKey(4)) == "clone session 4"
     assert show(MeterKey("m", 2)) == "meter m[2]"
+
+
+def test_values_are_shown_as_operators_write_them() -> None:
+    assert show_value(action("via", mtu=9000, segments=0xFCBBBB00 << 96)) == (
+        "via(mtu=9000, segments=0xfcbbbb00000000000000000000000000)"
+    )
+    assert show_value((member("a", weight=2, watch_port=3), member("b", port=1))) == (
+        "a() weight 2 while port 3 is up | b(port=1)"
+    )
+    assert show_value(Clone((2, 3))) == "to ports 2, 3"
+    assert show_value(MeterConfig(100, 20, 200, 40)) == "100/s (burst 20), at most 200/s (burst 40)"

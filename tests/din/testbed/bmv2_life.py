@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m tests.din.testbed.bmv2_life FILE STATE``, in a sandbox: a network of bmv2 switches comes up, serves,
-and loses a link that it serves over. What was seen is the last line of stdout, as JSON; `test_bmv2` judges it.
+"""``python -m tests.din.testbed.bmv2_life FILE STATE``, in a sandbox: a network of bmv2 switches comes up,
+serves, and loses a link that it serves over. What was seen is the last line of stdout, as JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _CLIENT = """
 import json, sys, time, httpx, openai
 def ask():
     one_each = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-    client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0, timeout=10, http_client=one_each)
+    options = {"max_retries": 0, "timeout": 10, "http_client": one_each}
+    client = openai.OpenAI(base_url=sys.argv[1], api_key="none", **options)
     began = time.monotonic()
     question = {"role": "user", "content": "Tell me more."}
     answer = client.chat.completions.create(model="llama-3", messages=[question], max_tokens=10, stream=True)

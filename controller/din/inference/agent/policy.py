@@ -14,7 +14,8 @@ from din.inference.marking.claim import Option
 from .config import Permit
 
 _SO_PEERGROUPS: Final = 59  # linux/socket.h; Python has no name for it
-_MOST_GROUPS: Final = 65536  # NGROUPS_MAX
+#: Of an answer, as Python allows: 256 groups.
+_LONGEST: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Caller:
         pid, user, group = layout.unpack(
             connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size)
         )
-        raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
+        try:
+            raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _LONGEST)
+        except OSError:  # there are more
+            raw = b""
         others = (number for (number,) in struct.iter_unpack("I", raw))
         return cls(pid, user, frozenset((group, *others)))
 

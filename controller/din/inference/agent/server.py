@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import socket
+import stat
 import threading
 from collections import Counter
 from contextlib import ExitStack, suppress
@@ -46,7 +47,7 @@ def listen(path: str) -> socket.socket:
         try:
             listener.bind(path)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or _answers(path):
+            if error.errno != errno.EADDRINUSE or not stat.S_ISSOCK(os.stat(path).st_mode) or _answers(path):
                 raise
             os.unlink(path)  # of an agent that was killed
             listener.bind(path)
@@ -99,7 +100,7 @@ class Agent:
             return
         if busy:
             # With nothing read, nothing of the caller's is closed here.
-            _answer(connection, Answer(error=f"too many requests of user {caller.user} at once"))
+            _answer(connection, Answer(error=f"too many requests of user {caller.user} at once", busy=True))
             connection.close()
             return
         threading.Thread(target=self._attend, args=(connection, caller), daemon=True).start()

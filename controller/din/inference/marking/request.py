@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from contextlib import suppress
 from typing import Final, Literal
 
 from pydantic import ValidationError
@@ -23,6 +25,8 @@ ENVIRONMENT: Final = "DIN_AGENT"
 LARGEST: Final = 4096
 #: For how long either side waits for the other, in seconds.
 PATIENCE: Final = 2.0
+#: Before an agent that was busy is asked again.
+_PAUSE: Final = 0.01
 
 
 class AgentError(Exception):
@@ -38,6 +42,7 @@ class Request(Record):
 class Answer(Record):
     epoch: int | None = None  # whose key signed
     error: str = ""
+    busy: bool = False  # it may do it a moment later
 
 
 def default_socket() -> str:
@@ -47,12 +52,25 @@ def default_socket() -> str:
 def ask(path: str, sock: socket.socket, claim: Claim, peer: Peer | None) -> int:
     """Has the agent mark ``sock``. Returns the epoch whose key signed. AgentError: it did not."""
     whole = None if peer is None else (*peer, 0, 0)[:4]
-    request = Request.model_validate({"claim": claim, "peer": whole})
+    request = Request.model_validate({"claim": claim, "peer": whole}).model_dump_json().encode()
+    give_up = time.monotonic() + PATIENCE
+    answer = _exchange(path, request, sock)
+    while answer.busy and time.monotonic() < give_up:
+        time.sleep(_PAUSE)
+        answer = _exchange(path, request, sock)
+    if answer.epoch is None:
+        raise AgentError(f"the agent at {path} refused: {answer.error}")
+    return answer.epoch
+
+
+def _exchange(path: str, request: bytes, sock: socket.socket) -> Answer:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(path)
-            socket.send_fds(connection, [request.model_dump_json().encode()], [sock.fileno()])
+            # Who is busy has answered already, and is gone.
+            with suppress(BrokenPipeError):
+                socket.send_fds(connection, [request], [sock.fileno()])
             text = connection.recv(LARGEST)
     except TimeoutError:
         raise AgentError(f"the agent at {path} did not answer within {PATIENCE:g} s") from None
@@ -61,9 +79,6 @@ def ask(path: str, sock: socket.socket, claim: Claim, peer: Peer | None) -> int:
     if not text:
         raise AgentError(f"the agent at {path} closed the connection")
     try:
-        answer = Answer.model_validate_json(text)
+        return Answer.model_validate_json(text)
     except ValidationError:
         raise AgentError(f"what answers at {path} is no agent") from None
-    if answer.epoch is None:
-        raise AgentError(f"the agent at {path} refused: {answer.error}")
-    return answer.epoch

@@ -88,7 +88,8 @@ def mark(
 
     A TCP socket is marked before `connect`, and ``peer`` is what `connect` will be given, its host as an
     address; the socket is bound to its source by that. A connected one is marked from its next packet on,
-    too late to be steered by it. UDP sockets are connected first.
+    too late to be steered by it. UDP sockets are connected first, and their datagrams are no longer than the
+    path MTU: of a fragment the option is not read.
 
     ``deadline_ms``: for each packet to arrive in, from the ingress leaf on. ``cookie``: (instance, session),
     as the controller gave them. ``keyring``: default is what $DIN_KEYRING names. ``agent``: the host agent's
