@@ -16,7 +16,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -110,11 +111,9 @@ def _build(kind: str, source: str | None, sources: Sequence[str], flags: Sequenc
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (
-            (directory / f".{target.name}.lock").open("w") as lock,
+            _only_one(directory / f".{target.name}.lock"),
             tempfile.TemporaryDirectory(prefix=f".{kind}-", dir=directory) as work,
         ):
-            # Of several processes that want the same, one compiles and the others wait for it.
-            fcntl.flock(lock, fcntl.LOCK_EX)
             if target.exists():
                 return target
             inputs = list(sources)
@@ -131,6 +130,18 @@ def _build(kind: str, source: str | None, sources: Sequence[str], flags: Sequenc
             f"{_CACHE_VARIABLE} to another directory"
         ) from e
     return target
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Of several processes that want the same, one compiles and the others wait for it."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Who waits for this very file finds the result; without one, two may compile at once.
+            lock.unlink(missing_ok=True)
 
 
 def _run(command: Sequence[str], kind: str) -> None:
