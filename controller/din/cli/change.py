@@ -27,7 +27,10 @@ def apply(
     network: Named = None,
     json: AsJson = False,
 ) -> None:
-    """Make the network as a model says, and show what that changes in which switch."""
+    """Make the network as a model says.
+
+    Shows what that changes in which switch. What would delete much is refused without --yes.
+    """
     found = find(state, network)
     _warn_of_emulation(found, file)
     with found.client() as client:
@@ -44,7 +47,10 @@ def diff(
     network: Named = None,
     json: AsJson = False,
 ) -> None:
-    """Show how what the switches hold differs from what a model says; exit status 1: it does."""
+    """Show how the switches differ from what a model says.
+
+    The exit status is 1 if they do.
+    """
     with find(state, network).client() as client:
         found = client.diff(None if file is None else _text(file))
     if json:

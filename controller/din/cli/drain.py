@@ -26,7 +26,10 @@ def drain(
     network: Named = None,
     json: AsJson = False,
 ) -> None:
-    """Give a model server no new connections, and wait for those it has; then it may be stopped."""
+    """Give a model server no new connections, and wait.
+
+    When those that it has are over, or the deadline has passed, it may be stopped.
+    """
     try:
         seconds = parse_time(deadline) / 1e6
     except ValueError as error:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from din.api.client import SOCKET_NAME, Client
+from din.api.client import SOCKET_NAME, Client, NotRunningError
 from din.model.load import parse
 from din.model.network import Model
 from din.testbed import networks
@@ -27,11 +29,22 @@ class Found:
     def controller_state(self) -> Path:
         return networks.controller_state(self.state)
 
-    def client(self) -> Client:
-        """CommandError: there is none yet."""
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """CommandError, NotRunningError: the controller does not answer, or not yet."""
         if self.network is not None and not self.network.note.ready:
             raise CommandError(f"{self.network.name} is coming up: try again in a moment", Exit.NOT_RUNNING)
-        return Client(self.controller_state)
+        with Client(self.controller_state) as client:
+            try:
+                yield client
+            except NotRunningError:
+                if self.network is None:
+                    raise
+                raise CommandError(
+                    f"{self.network.name} is up, but its controller does not answer now. "
+                    f"It is started again whenever it ends; its log is {self.state / 'controller.log'}",
+                    Exit.NOT_RUNNING,
+                ) from None
 
     def init(self) -> int:
         """PID of the sandbox's first process. CommandError: there is none."""

@@ -32,7 +32,10 @@ def run(
     state: State = None,
     network: Named = None,
 ) -> None:
-    """Run a command in a host of an emulated network: din run client -- curl -s http://..."""
+    """Run a command in a host: din run HOST -- COMMAND.
+
+    Of an emulated network. The exit status is the command's.
+    """
     found = find(state, network)
     init = found.init()
     hosts = emulated(found).get("hosts", {})

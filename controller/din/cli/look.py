@@ -80,7 +80,10 @@ def explain(
     network: Named = None,
     json: AsJson = False,
 ) -> None:
-    """Show what was chosen for a service, both ways, and what was rejected and why."""
+    """Show what was chosen for a service, and what was rejected.
+
+    Both ways, with latencies; and of what was rejected, by which constraint.
+    """
     with find(state, network).client() as client:
         found = client.explain(service, leaf)
     if json:

@@ -40,14 +40,20 @@ def python(where: Path, progress: Callable[[str], None], package: str = PACKAGE)
         if complete.exists() and complete.read_text() == package and found.exists():
             return found
         progress(f"making an environment for p4runtime-shell in {where}")
-        _run([sys.executable, "-m", "venv", "--clear", str(where)], "install the package python3-venv")
+        _make(where)
         progress(f"installing {package}")
-        _run(
-            [str(found), "-m", "pip", "install", "--disable-pip-version-check", package],
-            "see that pip reaches its package index, and try again",
-        )
+        _install(found, package)
         complete.write_text(package)
     return found
+
+
+def _make(where: Path) -> None:
+    _run([sys.executable, "-m", "venv", "--clear", str(where)], "install the package python3-venv")
+
+
+def _install(python: Path, package: str) -> None:
+    argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check", package]
+    _run(argv, "see that pip reaches its package index, and try again")
 
 
 def _run(argv: Sequence[str], remedy: str) -> None:

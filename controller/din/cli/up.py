@@ -57,7 +57,10 @@ def up(
         bool, typer.Option("--no-emulation", help="Only the controller: the model's switches are there.")
     ] = False,
 ) -> None:
-    """Bring a model's network up: switches, hosts and model servers on this machine, and their controller."""
+    """Bring a model's network up on this machine.
+
+    That is its switches, hosts and model servers, emulated, and their controller. It stays until din down.
+    """
     if metrics:
         try:
             relay.parse(metrics)
@@ -203,7 +206,7 @@ def next_steps(model: Model, plan: PlanView, *, emulated: bool) -> Iterator[str]
 
 def _some_user(model: Model, plan: PlanView) -> tuple[Host, Service] | None:
     """A host and what it may use, of those that have nothing else to do."""
-    busy = {each.host for each in (*model.instances, *model.telemetry.collectors)}
+    busy = {each.host for each in model.instances} | {each.host for each in model.telemetry.collectors}
     served = {(each.leaf, each.tenant, each.service) for each in plan.decisions if each.choices}
     users = (
         (host, service)

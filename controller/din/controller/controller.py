@@ -358,8 +358,8 @@ class Controller:
             held = self.buckets.get(where)
             lifetime = desired.model.service[aggregate.service].connection_lifetime / 1e6
             if not shares:
-                # Nobody may answer: what is there stays, since another would be no better; and if nobody can be
-                # reached, for when they can again, so that connections live through that.
+                # Nobody may answer: what is there stays, since another would be no better. Nobody can be
+                # reached: it is kept for when they can, so that connections live through that.
                 if held is not None and not any({each.current, each.previous} & gone for each in held):
                     buckets[where] = held
             elif held is None:

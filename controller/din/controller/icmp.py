@@ -14,6 +14,8 @@ from din.packet.constants import SID_BLOCK_PREFIX, UDP_PORT_GENEVE, PuntReason
 
 _IPV4, _IPV6, _VLAN = 0x0800, 0x86DD, 0x8100
 _ICMP, _ICMPV6, _UDP, _ROUTING, _FRAGMENT, _DSTOPTS, _HOP_BY_HOP = 1, 58, 17, 43, 44, 60, 0
+#: An ICMPv6 message that is answered as errors are: not at all (RFC 4443, 2.4 e.2).
+_REDIRECT: Final = 137
 #: What may be quoted: an IPv4 error stays within 576 bytes (RFC 1812, 4.3.2.3), an IPv6 one within 1,280 (RFC
 #: 4443, 2.4).
 _IPV4_ERROR, _IPV6_ERROR = 576, 1280
@@ -51,6 +53,8 @@ def _inner(frame: bytes) -> tuple[bytes, bytes, bool] | None:
     ether_type, header = int.from_bytes(frame[12:14], "big"), 14
     if ether_type == _VLAN and len(frame) >= 18:
         ether_type, header = int.from_bytes(frame[16:18], "big"), 18
+    if ether_type not in (_IPV4, _IPV6):
+        return None
     packet = frame[header:]
     block = int(IPv6Address(SID_BLOCK_PREFIX.partition("/")[0])) >> 96
     fabric = ether_type == _IPV6 and len(packet) >= 40 and int.from_bytes(packet[24:28], "big") == block
@@ -89,6 +93,8 @@ def answer(reason: PuntReason, mtu: int, frame: bytes, routers: list[Address]) -
         return None
     link, packet, fabric = found
     version = packet[0] >> 4 if packet else 0
+    if version != (4 if int.from_bytes(link[-2:], "big") == _IPV4 else 6):
+        return None
     router = next((each for each in routers if each.version == version), None)
     if router is None:
         return None
@@ -123,7 +129,7 @@ def _ipv6(reason: PuntReason, mtu: int, packet: bytes, router: IPv6Address) -> b
     if len(packet) < 40:
         return None
     source, destination = (ip_address(packet[at : at + 16]) for at in (8, 24))
-    # Packet Too Big is the one error that is also sent about packets to many (RFC 4443, 2.4 e).
+    # Too big may be said about packets to many as well (RFC 4443, 2.4 e.3); the fabric carries none.
     if not _answerable(source, destination) or _is_icmpv6_error(packet):
         return None
     kind, code = _IPV6_CODES[reason]
@@ -148,4 +154,6 @@ def _is_icmpv6_error(packet: bytes) -> bool:
             protocol, offset = packet[offset], offset + 8
         else:
             protocol, offset = packet[offset], offset + 8 + packet[offset + 1] * 8
-    return protocol == _ICMPV6 and (len(packet) <= offset or packet[offset] < 128)
+    return protocol == _ICMPV6 and (
+        len(packet) <= offset or packet[offset] < 128 or packet[offset] == _REDIRECT
+    )

@@ -15,7 +15,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from din.model.ids import Ids
 
@@ -33,6 +35,14 @@ class Revision:
     file: str  # where it came from: paths in it are relative to that
     reason: str
     text: str
+
+
+T = TypeVar("T")
+_TERM: Final = TypeAdapter(dict[str, int])
+_REVISION: Final = TypeAdapter(Revision)
+_IDS: Final = TypeAdapter(dict[Literal["numbers", "gone"], dict[str, dict[str, int]]])
+_ROUTES: Final = TypeAdapter(dict[str, list[tuple[str, int]]])
+_NAMES: Final = TypeAdapter(list[str])
 
 
 class Store:
@@ -63,16 +73,27 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         beside.rename(path)
+        # Or the name could be the old file's after a crash.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
-    def _read(self, name: str) -> Any:
-        """None: there is none."""
+    def _read(self, name: str, kind: TypeAdapter[T]) -> T | None:
+        """None: there is none. StoreError: it is not of that ``kind``."""
         path = self.directory / name
         try:
-            return json.loads(path.read_text())
+            return kind.validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: {error}. Remove the file to begin without what it held") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            reason = f"{where}: {first['msg']}" if where else first["msg"]
+        except OSError as error:
+            reason = str(error)
+        raise StoreError(f"{path}: {reason}. Remove the file to go on without what it held")
 
     # ---- term ----------------------------------------------------------------------------------------------
 
@@ -80,7 +101,7 @@ class Store:
         """A term that no earlier start has had, and ``above`` another's: election IDs come from it, so that a
         later start always wins over what an earlier one left.
         """
-        term = max(int((self._read("term.json") or {}).get("term", 0)), above) + 1
+        term = max((self._read("term.json", _TERM) or {}).get("term", 0), above) + 1
         self._write("term.json", {"term": term})
         return term
 
@@ -88,14 +109,9 @@ class Store:
 
     def revisions(self) -> list[Revision]:
         """Oldest first."""
-        found = []
-        for path in (self.directory / "revisions").glob("*.json"):
-            content = self._read(f"revisions/{path.name}")
-            try:
-                found.append(Revision(**content))
-            except TypeError as error:
-                raise StoreError(f"{path}: {error}. Remove the file to go on without this revision") from None
-        return sorted(found, key=lambda each: each.number)
+        names = [path.name for path in (self.directory / "revisions").glob("*.json")]
+        found = [self._read(f"revisions/{name}", _REVISION) for name in names]
+        return sorted((each for each in found if each is not None), key=lambda each: each.number)
 
     def add(self, text: str, file: str, reason: str) -> Revision:
         number = max((each.number for each in self.revisions()), default=0) + 1
@@ -106,26 +122,22 @@ class Store:
     # ---- numbers and routes --------------------------------------------------------------------------------
 
     def ids(self) -> Ids | None:
-        content = self._read("ids.json")
-        try:
-            return None if content is None else Ids(**content)
-        except TypeError as error:
-            where = self.directory / "ids.json"
-            raise StoreError(f"{where}: {error}. Without the file, names get other numbers") from None
+        """Without them names get other numbers, which means new entries for all."""
+        content = self._read("ids.json", _IDS)
+        return None if content is None else Ids(**content)
 
     def save_ids(self, ids: Ids) -> None:
         self._write("ids.json", {"numbers": ids.numbers, "gone": ids.gone})
 
     def routes(self) -> Mapping[str, list[tuple[str, int]]]:
         """What the plan knew a route by, as text -> its hops."""
-        content = self._read("routes.json") or {}
-        return {name: [(switch, int(port)) for switch, port in hops] for name, hops in content.items()}
+        return self._read("routes.json", _ROUTES) or {}
 
     def save_routes(self, routes: Mapping[str, list[tuple[str, int]]]) -> None:
         self._write("routes.json", routes)
 
     def drained(self) -> frozenset[str]:
-        return frozenset(self._read("drained.json") or ())
+        return frozenset(self._read("drained.json", _NAMES) or ())
 
     def save_drained(self, drained: frozenset[str]) -> None:
         self._write("drained.json", sorted(drained))

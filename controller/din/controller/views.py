@@ -110,7 +110,8 @@ def changes_view(previews: Mapping[str, Preview], unreachable: Iterable[str] = (
         ):
             for key, value in part.items():
                 if len(entries) < _SHOWN:
-                    entries.append(EntryChange(switch=switch, change=word, entry=f"{show(key)} {show_value(value)}"))
+                    entry = f"{show(key)} {show_value(value)}"
+                    entries.append(EntryChange(switch=switch, change=word, entry=entry))
                 else:
                     omitted += 1
     return Changes(

@@ -49,7 +49,8 @@ def main(file: str, state: str, target: str) -> int:
         )
         testbed.start(lambda what, done, total: say(progress=what, done=done, total=total))
         asyncio.run(_serve(testbed, path))
-        testbed.stop()
+        # It alone has something to write down. The rest goes with the sandbox, at once.
+        testbed.stop_controller()
     except (EmulationError, TestbedError, ModelError, OSError) as error:
         say(error=str(error))
         return 1

@@ -116,6 +116,8 @@ def hold(state: Path) -> int:
     except OSError:
         os.close(descriptor)
         raise NetworkError(f"a network is up already with its state in {state}") from None
+    # Who was killed could not take it away.
+    (state / _NOTE_NAME).unlink(missing_ok=True)
     return descriptor
 
 

@@ -181,9 +181,9 @@ def _arm(folder: Path, run: Run, arm: ArmRun, slos: Slos) -> ArmResult:
         hosts.update((each.id, path.stem) for each in kept)
     outcomes.sort(key=lambda each: (each.scheduled, each.id))
     void = why_void(generators, sites=run.sites)
-    for phase in run.phases:
-        # What else it says was said above.
-        void += [f"{phase}: {why}" for why in why_void((), sites=0, host_cpu=arm.cpu.get(phase))]
+    # Every phase counts: an arm is compared in all of them.
+    busiest = max((arm.cpu.get(phase, 0.0), phase) for phase in run.phases)
+    void += [f"{why} ({busiest[1]})" for why in why_void((), sites=0, host_cpu=busiest[0])]
     void += [each.splitlines()[0] for each in arm.failures]
     result = ArmResult(arm, outcomes, hosts, generators, void, {})
     services = sorted({each.service for each in outcomes})

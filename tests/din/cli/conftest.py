@@ -48,7 +48,6 @@ def short() -> Iterator[Path]:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("XDG_STATE_HOME", f"{folder}/xs")
-        patch.setenv("XDG_CACHE_HOME", f"{folder}/xc")
         yield Path(folder)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,17 +39,24 @@ def model(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_controller_alone(din: Din, short: Path, model: Path) -> None:
     state = short / "a"
-    result = din("up", model, "--no-emulation", "--state", state)
-    assert result.exit_code == 0, result.stderr
-    assert "din run" not in result.stdout
+    command = [sys.executable, "-m", "din.cli", "up", str(model), "--no-emulation", "--state", str(state)]
+    up = subprocess.Popen(
+        [*command, "--foreground"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert up.stderr is not None
+    assert any("Ctrl-C ends it" in line for line in up.stderr)
     status = Status.model_validate_json(din("status", "--state", state, "--json").stdout)
     assert all(each.primary and not each.pending for each in status.switches)
     assert "not emulated here" in din("run", "--state", state, "client", "--", "true").stderr
-    assert din("down", "--state", state).exit_code == 0
+    up.send_signal(signal.SIGINT)
+    said, complaints = up.communicate()
+    assert "din run" not in said
+    assert "the network is down" in complaints
+    assert up.returncode == 130
     assert processes(state) == []
     # The switches have stayed, and as they were: nothing is left to write.
-    assert din("up", model, "--no-emulation", "--state", state).exit_code == 0
-    assert din("diff", "--state", state).exit_code == 0
+    assert din(*command[3:]).exit_code == 0
+    until(lambda: din("diff", "--state", state).exit_code == 0, "the switches were changed")
     network = networks.at(state)
     assert network is not None
     assert len(processes(state)) == 3

@@ -95,11 +95,21 @@ def test_networks_are_found_wherever_their_state_is(short: Path) -> None:
         assert list((networks.base() / ".elsewhere").iterdir()) == []
 
 
+def test_a_network_whose_controller_is_away(short: Path) -> None:
+    with (
+        keeping(short, "pair"),
+        pytest.raises(CommandError, match="its controller does not answer now") as refused,
+        find(short, None).client() as client,
+    ):
+        client.status()
+    assert refused.value.status == 4
+
+
 def test_one_that_is_coming_up_has_no_controller_yet(short: Path) -> None:
     with keeping(short, "pair"):
         note = networks.Note(model="pair", file="m.yaml", target="p4jit", started=time.time())
         networks.write_note(short, note)
         with pytest.raises(CommandError, match="coming up"):
-            find(short, None).client()
+            find(short, None).client().__enter__()
         with pytest.raises(CommandError, match="coming up"):
             find(short, None).init()

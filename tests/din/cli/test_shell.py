@@ -67,9 +67,14 @@ def test_where_the_environment_is() -> None:
 
 
 def test_what_pip_cannot_do_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     told: list[str] = []
     where = tmp_path / "environment"
+    (where / "bin").mkdir(parents=True)
+    (where / "bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (where / "bin/python").chmod(0o755)
+    # A real one takes its time.
+    monkeypatch.setattr(shell_environment, "_make", lambda where: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(shell_environment.ShellEnvironmentError) as refused:
         shell_environment.python(where, told.append, "din-no-such-package")
     assert "No matching distribution found for din-no-such-package" in str(refused.value)

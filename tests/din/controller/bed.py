@@ -28,7 +28,8 @@ from finsy.proto import p4r
 from pydantic import BaseModel
 
 TALK: Final = Path(__file__).with_name("talk.py")
-SECONDS: Final = 20.0
+STREAMS: Final = Path(__file__).with_name("streams.py")
+SECONDS: Final = 10.0
 UDP_INTERVAL: Final = 0.002
 UDP_PORT: Final = 7000
 
@@ -36,7 +37,7 @@ States = dict[str, State]
 
 
 class Talk:
-    """A `talk.py` in a host, and what it has said until now."""
+    """A `talk.py` or `streams.py` in a host, and what it has said until now."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -109,7 +110,7 @@ class Bed:
         transport = httpx.HTTPTransport(uds=str(self.state / "controller/controller.sock"))
         with httpx.Client(transport=transport, base_url="http://controller", timeout=60) as http:
             answer = http.post(f"/v1/{what}", json=body.model_dump())
-            return answer.status_code, answer.json()
+            return answer.status_code, answer.json() if answer.content[:1] == b"{" else answer.text
 
     # ---- switches, past the controller ---------------------------------------------------------------------
 
@@ -162,10 +163,10 @@ class Bed:
 
     # ---- hosts ---------------------------------------------------------------------------------------------
 
-    def talk(self, host: str, *arguments: str) -> Talk:
+    def talk(self, host: str, *arguments: str, program: Path = TALK) -> Talk:
         return Talk(
             self.testbed.emulation.node(host).popen(
-                [sys.executable, str(TALK), *arguments],
+                [sys.executable, str(program), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -175,7 +176,8 @@ class Bed:
 
     def streams(self, count: int, tokens: int) -> Talk:
         """Of chat; all have begun."""
-        found = self.talk("client", "stream", "http://chat.din.example:8000/v1", str(tokens), str(count))
+        url = "http://chat.din.example:8000/v1"
+        found = self.talk("client", url, str(tokens), str(count), program=STREAMS)
         found.wait(lambda said: len(said) >= count)
         return found
 

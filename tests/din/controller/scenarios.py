@@ -6,6 +6,7 @@ sandbox. RESULT gets what was seen, as JSON, by scenario; `test_live` judges it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -18,12 +19,14 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
+from din.api.client import Client, NotRunningError
 from din.api.schema import ApplyRequest, DrainRequest, ModelText, RollbackRequest
 from din.p4rt.canonical import show
 from din.p4rt.channel import Channel, TlsFiles
 from din.p4rt.connection import Target
 from din.p4rt.entry import Action, AnyKey, AnyValue, Key, State
 from din.p4rt.fleet import Fleet
+from din.testbed.testbed import CONTROLLER
 from finsy.proto import p4r
 
 from tests.din.controller.bed import (
@@ -81,17 +84,25 @@ def restart(bed: Bed, kill: bool) -> Seen:
 
 def restarts(bed: Bed) -> Seen:
     streams = bed.streams(4, 430)
-    seen: Seen = {"terminated": restart(bed, kill=False)}
+    seen: Seen = {"killed": restart(bed, kill=True)}
+
     # Buckets of an instance that is drained move until no connection can be older than the drain.
-    threading.Thread(target=bed.post, args=("drain", DrainRequest(instance="chat-1"))).start()
+    def drain() -> None:
+        with contextlib.suppress(NotRunningError), Client(bed.state / CONTROLLER) as client:
+            list(client.drain(DrainRequest(instance="chat-1")))
+
+    threading.Thread(target=drain).start()
     bed.until(lambda: bed.instance("chat-1").drained)
     moving = settle(bed)
     seen["moving"] = sum(
         dict(each.params)["current"] != dict(each.params)["previous"] for each in buckets(moving["leaf-1"])
     )
-    seen["killed"] = restart(bed, kill=True)
+    seen["terminated"] = restart(bed, kill=False)
     seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
     bed.testbed.client.undrain("chat-1")
+    # From here on shares stay as they are unless something happens.
+    bed.text += "\nsteering: {instances: equal}\n"
+    bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
     return seen
 
 
@@ -334,6 +345,7 @@ def no_way(bed: Bed) -> Seen:
         for core in ("core-1", "core-2"):
             bed.testbed.emulation.set_link("leaf-1", core, up)
         if not up:
+            time.sleep(1.0)
             bed.until(lambda: bed.testbed.client.explain("chat", "leaf-1")[0].choices == [])
     ended = [each for each in streams.done() if each["what"] == "ended"]
     bed.until(lambda: all(each.up for each in bed.testbed.client.status().links))

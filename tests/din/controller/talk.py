@@ -2,7 +2,6 @@
 """What runs in hosts while something happens to the network, and notes what it sees. Times are of
 CLOCK_MONOTONIC, which is one for the whole machine.
 
-    talk.py stream URL TOKENS COUNT            streams of tokens side by side, by the openai client
     talk.py connect ADDRESS PORT INTERVAL      one connection after the other, until SIGTERM
     talk.py hold ADDRESS PORT COUNT            connections that are kept; asked again at a line of stdin
     talk.py send ADDRESS PORT INTERVAL         UDP, until SIGTERM
@@ -23,9 +22,6 @@ import sys
 import time
 from typing import Any
 
-import openai
-from din.inference import AsyncClient
-
 _REQUEST = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
 #: Seconds: a connection that is not answered until then is not answered.
 PATIENCE = 1.0
@@ -33,45 +29,6 @@ PATIENCE = 1.0
 
 def say(**what: Any) -> None:
     print(json.dumps(what), flush=True)
-
-
-async def _stream(client: AsyncClient, tokens: int) -> None:
-    began = last = time.monotonic()
-    gap, gap_at, count, instance, error = 0.0, began, 0, "", ""
-    try:
-        answer = await client.chat.completions.with_raw_response.create(
-            model="llama-3",
-            messages=[{"role": "user", "content": "Tell me more."}],
-            max_tokens=tokens,
-            stream=True,
-        )
-        instance = answer.headers.get("x-din-instance", "")
-        say(began=began, instance=instance, what="began")
-        last = time.monotonic()
-        async for chunk in answer.parse():
-            now = time.monotonic()
-            if now - last > gap:
-                gap, gap_at = now - last, last
-            last = now
-            count += bool(chunk.choices and chunk.choices[0].delta.content)
-    except (openai.APIError, OSError) as problem:
-        error = repr(problem)
-    ended = time.monotonic()
-    say(
-        what="ended",
-        instance=instance,
-        tokens=count,
-        gap=gap,
-        gap_at=gap_at,
-        began=began,
-        ended=ended,
-        error=error,
-    )
-
-
-async def stream(url: str, tokens: str, count: str) -> None:
-    client = AsyncClient(base_url=url, api_key="none", max_retries=0)
-    await asyncio.gather(*(_stream(client, int(tokens)) for _ in range(int(count))))
 
 
 def _instance(answer: bytes) -> str:
@@ -167,7 +124,9 @@ def receive(port: str) -> None:
 
 if __name__ == "__main__":
     mode, arguments = sys.argv[1], sys.argv[2:]
-    if mode in ("send", "receive"):
-        {"send": send, "receive": receive}[mode](*arguments)
+    if mode == "send":
+        send(*arguments)
+    elif mode == "receive":
+        receive(*arguments)
     else:
-        asyncio.run({"stream": stream, "connect": connect, "hold": hold}[mode](*arguments))
+        asyncio.run({"connect": connect, "hold": hold}[mode](*arguments))

@@ -16,7 +16,7 @@ from din.model.load import load
 from din.model.topology import Target
 from din.testbed.testbed import Testbed
 
-_SECONDS = 15.0
+_SECONDS = 30.0
 _URL = "http://chat.din.example:8000/v1"
 #: By the openai client; what it gets comes as fast as it is made.
 _CLIENT = """

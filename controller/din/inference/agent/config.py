@@ -17,7 +17,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -70,41 +70,47 @@ class Config:
 def load(path: str | os.PathLike[str]) -> Config:
     """ModelError: what is wrong with the file. ValueError: a key is not where it says."""
     contents = read_file(path, AgentFile)
-    permits = tuple(
-        _permit(each, contents, ("permits", index), os.fspath(path))
+    keyring = Keyring.build(contents, Path(path).parent)
+    permits = [
+        _permit(each, keyring, ("permits", index), os.fspath(path))
         for index, each in enumerate(contents.permits)
-    )
-    return Config(Keyring(contents, Path(path).parent), permits)
+    ]
+    return Config(keyring, tuple(permits))
 
 
-def _permit(permit: PermitFile, contents: AgentFile, at: tuple[str | int, ...], file: str) -> Permit:
-    def number(field: str, name: str, known: dict[str, int]) -> int:
+def _permit(permit: PermitFile, keyring: Keyring, at: tuple[str | int, ...], file: str) -> Permit:
+    def wrong(field: str, message: str, hint: str) -> ModelError:
+        return ModelError([Problem((*at, field) if field else at, message, hint, file=file)])
+
+    def number(field: str, name: str, known: Mapping[str, int]) -> int:
         if name not in known:
-            raise ModelError([Problem((*at, field), f"{name} is not known", nearest(name, known), file=file)])
+            raise wrong(field, f"{name} is not known", nearest(name, known))
         return known[name]
 
-    def accounts(field: str, names: Iterable[int | str], find: Callable[[str], int]) -> frozenset[int]:
-        found = set()
-        for name in names:
-            try:
-                found.add(name if isinstance(name, int) else find(name))
-            except KeyError:
-                message, hint = f"this host has no {name}", "a name that it has, or a number"
-                raise ModelError([Problem((*at, field), message, hint, file=file)]) from None
-        return frozenset(found)
+    def account(field: str, name: int | str, find: Callable[[str], int]) -> int:
+        try:
+            return name if isinstance(name, int) else find(name)
+        except KeyError:
+            raise wrong(field, f"this host has no {name}", "a name that it has, or a number") from None
 
     if not permit.users and not permit.groups:
-        raise ModelError([Problem(at, "permits nobody", "name users or groups", file=file)])
-    tenants = {each.name: each.id for each in contents.tenants}
-    labels = {PUBLIC: 0, **contents.labels}
+        raise wrong("", "permits nobody", "name users or groups")
     services = permit.services
     return Permit(
-        users=accounts("users", permit.users, lambda name: pwd.getpwnam(name).pw_uid),
-        groups=accounts("groups", permit.groups, lambda name: grp.getgrnam(name).gr_gid),
-        tenant=number("tenant", permit.tenant, tenants),
-        labels=frozenset(number("labels", each, labels) for each in permit.labels),
+        users=frozenset(account("users", each, _user) for each in permit.users),
+        groups=frozenset(account("groups", each, _group) for each in permit.groups),
+        tenant=number("tenant", permit.tenant, keyring.tenants),
+        labels=frozenset(number("labels", each, keyring.labels) for each in permit.labels),
         classes=frozenset(permit.classes),
         services=None
         if services is None
-        else frozenset(number("services", each, contents.services) for each in services),
+        else frozenset(number("services", each, keyring.services) for each in services),
     )
+
+
+def _user(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _group(name: str) -> int:
+    return grp.getgrnam(name).gr_gid

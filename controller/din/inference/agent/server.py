@@ -75,12 +75,12 @@ class Agent:
         self._open: Counter[int] = Counter()
 
     def serve(self, listener: socket.socket) -> None:
-        """Until the listener is closed."""
+        """Until the listener is shut down or closed."""
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError as error:
-                if error.errno == errno.EBADF:
+                if error.errno in (errno.EBADF, errno.EINVAL):
                     return
                 # Descriptors or memory are short; the next one may find some.
                 _log.warning("cannot accept: %s", error)
@@ -103,7 +103,12 @@ class Agent:
             _answer(connection, Answer(error=f"too many requests of user {caller.user} at once", busy=True))
             connection.close()
             return
-        threading.Thread(target=self._attend, args=(connection, caller), daemon=True).start()
+        try:
+            threading.Thread(target=self._attend, args=(connection, caller), daemon=True).start()
+        except RuntimeError as error:  # the host has no more
+            _log.warning("cannot attend to user %d: %s", caller.user, error)
+            self._release(caller)
+            connection.close()
 
     def _attend(self, connection: socket.socket, caller: Caller) -> None:
         try:
@@ -115,10 +120,13 @@ class Agent:
                     _log.info("refused pid %d, user %d: %s", caller.pid, caller.user, error)
                     _answer(connection, Answer(error=str(error)))
         finally:
-            with self._lock:
-                self._open[caller.user] -= 1
-                if not self._open[caller.user]:
-                    del self._open[caller.user]
+            self._release(caller)
+
+    def _release(self, caller: Caller) -> None:
+        with self._lock:
+            self._open[caller.user] -= 1
+            if not self._open[caller.user]:
+                del self._open[caller.user]
 
     def _mark(self, connection: socket.socket, caller: Caller) -> int:
         """Returns the epoch whose key signed."""

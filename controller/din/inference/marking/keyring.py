@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -64,39 +65,51 @@ def read_file(path: str | os.PathLike[str], schema: type[_File]) -> _File:
         raise ModelError(invalid.problems(error, source, schema)) from None
 
 
+@dataclass(frozen=True)
+class _Key:
+    id: int
+    master: bytes
+    classes: frozenset[TrafficClassName]
+
+
+@dataclass(frozen=True)
 class Keyring:
-    """Master keys are in memory from the beginning: files may be readable only then."""
+    """Numbers of names, and tenants' keys by the tenants' numbers. Master keys are in memory from the start:
+    files may be readable only then.
+    """
 
-    def __init__(self, contents: KeyringFile, base: str | os.PathLike[str] = ".") -> None:
-        """ValueError: a key is not where ``contents`` says. Files are relative to ``base``."""
-        self._tenants = {each.name: each.id for each in contents.tenants}
-        self._services = contents.services
-        self._labels = {PUBLIC: 0, **contents.labels}
-        self._keys = {
-            each.id: [(key, resolve_key(key, base)) for key in each.keys] for each in contents.tenants
-        }
+    _keys: Mapping[int, Sequence[_Key]] = field(repr=False)
+    tenants: Mapping[str, int] = field(default_factory=dict)
+    services: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=lambda: {PUBLIC: 0})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str]) -> Keyring:
         """ModelError: what is wrong with the file. ValueError: a key is not where it says."""
-        return cls(read_file(path, KeyringFile), Path(path).parent)
+        return cls.build(read_file(path, KeyringFile), Path(path).parent)
 
     @classmethod
-    def of(cls, tenant: int, key_id: int, master: bytes, classes: Iterable[TrafficClassName]) -> Self:
-        """One tenant's one key, without a file. Names have no numbers then."""
-        ring = cls.__new__(cls)
-        ring._tenants, ring._services, ring._labels = {}, {}, {PUBLIC: 0}
-        epoch_key(master, key_id, 0)  # refuses what is no key
-        key = Key(id=key_id, source="env:none", classes=list(classes))
-        ring._keys = {tenant: [(key, master)]}
-        return ring
+    def build(cls, contents: KeyringFile, base: str | os.PathLike[str]) -> Keyring:
+        """Files of keys are relative to ``base``. ValueError: a key is not where ``contents`` says."""
+        keys = {
+            tenant.id: [_Key(key.id, resolve_key(key, base), frozenset(key.classes)) for key in tenant.keys]
+            for tenant in contents.tenants
+        }
+        tenants = {each.name: each.id for each in contents.tenants}
+        return cls(keys, tenants, contents.services, {PUBLIC: 0, **contents.labels})
+
+    @classmethod
+    def of(cls, tenant: int, key_id: int, master: bytes, classes: Iterable[TrafficClassName]) -> Keyring:
+        """One tenant's one key, without a file. Names have no numbers then. ValueError: that is no key."""
+        epoch_key(master, key_id, 0)
+        return cls({tenant: [_Key(key_id, master, frozenset(classes))]})
 
     def resolve(self, claim: Claim) -> Option:
         """ClaimError: a name is not known."""
         return Option(
-            _number("tenant", claim.tenant, self._tenants),
-            _number("service", claim.service, self._services),
-            _number("label", claim.label, self._labels),
+            _number("tenant", claim.tenant, self.tenants),
+            _number("service", claim.service, self.services),
+            _number("label", claim.label, self.labels),
             claim.traffic_class,
             claim.deadline,
             claim.cookie,
@@ -104,12 +117,12 @@ class Keyring:
 
     def key(self, tenant: int, traffic_class: TrafficClassName) -> SigningKey:
         """Of now: the first of the tenant's keys that may claim the class. ClaimError: none may."""
-        for key, master in self._keys.get(tenant, ()):
-            if traffic_class in key.classes:
-                epoch = epoch_number(time.time())
-                return SigningKey(key.id, epoch, epoch_key(master, key.id, epoch))
         if tenant not in self._keys:
             raise ClaimError(f"no key of tenant {tenant} is known")
+        for key in self._keys[tenant]:
+            if traffic_class in key.classes:
+                epoch = epoch_number(time.time())
+                return SigningKey(key.id, epoch, epoch_key(key.master, key.id, epoch))
         raise ClaimError(f"no key of tenant {tenant} may claim the class {traffic_class}")
 
 

@@ -68,10 +68,12 @@ def _exchange(path: str, request: bytes, sock: socket.socket) -> Answer:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(path)
-            # Who is busy has answered already, and is gone.
+            # Who is busy may have answered already, and be gone.
             with suppress(BrokenPipeError):
                 socket.send_fds(connection, [request], [sock.fileno()])
             text = connection.recv(LARGEST)
+    except ConnectionResetError:
+        return Answer(error="it closed the connection unread", busy=True)
     except TimeoutError:
         raise AgentError(f"the agent at {path} did not answer within {PATIENCE:g} s") from None
     except OSError as error:
