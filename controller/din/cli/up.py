@@ -230,7 +230,9 @@ def down(state: State = None, network: Named = None) -> None:
 
 
 def take_down(network: Network) -> None:
-    """Until it is gone."""
+    """Until it is gone. CommandError: it is not to be reached from here."""
+    if not network.keeper:
+        raise CommandError(f"{network.name} was brought up in another container: take it down there")
     try:
         keeper_process = os.pidfd_open(network.keeper)
     except ProcessLookupError:

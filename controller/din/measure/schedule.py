@@ -28,7 +28,7 @@ async def every(interval: float, action: Callable[[], Awaitable[None]], offset: 
 
 
 class Stalls:
-    """How long the event loop was kept from its work: what a timeout means nothing in. `watch` it as a task."""
+    """How long the event loop was kept from its work: a timeout in which means nothing. `watch` is a task."""
 
     #: Seconds between looks; what is shorter is no stall.
     TICK: Final = 0.05

@@ -91,7 +91,11 @@ def _run(file: Path, results: Path, only: tuple[str, ...], console: Console) -> 
     if status != 0:
         _say_what_is_kept(folder, console)
         return INTERRUPTED if status in (INTERRUPTED, 128 + 15) else 1
-    _show(folder, console)
+    try:
+        _show(folder, console)
+    except KeyboardInterrupt:
+        _say_what_is_kept(folder, console)
+        return INTERRUPTED
     console.print(f"{time.monotonic() - began:.0f} s in all", highlight=False)
     return 0
 

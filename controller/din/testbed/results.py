@@ -182,7 +182,7 @@ def _arm(folder: Path, run: Run, arm: ArmRun, slos: Slos) -> ArmResult:
     outcomes.sort(key=lambda each: (each.scheduled, each.id))
     void = why_void(generators, sites=run.sites)
     # Every phase counts: an arm is compared in all of them.
-    busiest = max((arm.cpu.get(phase, 0.0), phase) for phase in run.phases)
+    busiest = max(((arm.cpu.get(phase, 0.0), phase) for phase in run.phases), default=(0.0, ""))
     void += [f"{why} ({busiest[1]})" for why in why_void((), sites=0, host_cpu=busiest[0])]
     void += [each.splitlines()[0] for each in arm.failures]
     result = ArmResult(arm, outcomes, hosts, generators, void, {})

@@ -95,4 +95,6 @@ class Scale:
         step = 10 ** math.floor(math.log10((self.high - self.low) / 2))
         step *= next(each for each in (1, 2, 5, 10) if (self.high - self.low) / (step * each) <= 5)
         first = math.ceil(self.low / step)
-        return [min(number * step, self.high) for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return [
+            min(number * step, self.high) for number in range(first, math.floor(self.high / step + 1e-9) + 1)
+        ]

@@ -118,8 +118,9 @@ class Testbed:
                 time.sleep(_LOOK_SECONDS)
             if promised not in served:
                 raise TestbedError(
-                    f"{where} serves {', '.join(served) or 'nothing'}, but {instance.service} promises {promised}: "
-                    "give the server that name (--served-model-name of vLLM), or change served_model"
+                    f"{where} serves {', '.join(served) or 'nothing'}, but {instance.service} promises "
+                    f"{promised}: give the server that name (--served-model-name of vLLM), or change "
+                    "served_model"
                 )
             progress("model servers", number, len(instances))
 

@@ -195,9 +195,7 @@ def refusals(bed: Bed) -> Seen:
     seen["touched"] = differences(before, bed.read())
     seen["revisions"] = (revisions, len(bed.testbed.client.revisions()))
     seen["meant"] = bed.post("apply", ApplyRequest(model=much, yes=True))
-    seen["left"] = [
-        show(key) for state in bed.read().values() for key in state if concerns(chat, key)
-    ][:5]
+    seen["left"] = [show(key) for state in bed.read().values() for key in state if concerns(chat, key)][:5]
     seen["back"] = bed.post("rollback", RollbackRequest())
     seen["restored"] = differences(before, bed.read())
     return seen
@@ -460,9 +458,7 @@ def another_controller(bed: Bed) -> Seen:
                 seen["taken"] = time.monotonic() - began
                 await asyncio.to_thread(bed.until, lambda: client.status().role == "backup")
             seen["errors"] = [each.error for each in client.status().switches]
-            answer = await asyncio.to_thread(
-                bed.post, "apply", ApplyRequest(model=bed.edited(ASSIST_IPV6))
-            )
+            answer = await asyncio.to_thread(bed.post, "apply", ApplyRequest(model=bed.edited(ASSIST_IPV6)))
             seen["apply"] = answer
             seen["written"] = differences(before, await asyncio.to_thread(bed.read))
             await asyncio.to_thread(bed.post, "apply", ApplyRequest(model=bed.model_text))

@@ -18,7 +18,7 @@ from din.p4rt.entry import Key
 from din.steering.buckets import Bucket, fresh, rebalance
 from din.steering.decide import decide
 from din.steering.plan import Plan
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 FILE: Final = Path(__file__).with_name("two-ways.yaml")
@@ -29,14 +29,14 @@ def make() -> tuple[Desired, Plan]:
     desired = prepare(FILE.read_text(), str(FILE), 1, None)
     instances = {name: InstanceState(alive=True) for name in desired.model.instance}
     measured = Measured(at=1.0, instances=instances)
-    plan = decide(
-        desired.model, desired.wiring, desired.aggregates, measured, None, frozenset(), 1.0
-    )
+    plan = decide(desired.model, desired.wiring, desired.aggregates, measured, None, frozenset(), 1.0)
     return desired, plan
 
 
 DESIRED, PLAN = make()
-AGGREGATE: Final = next(each for each in DESIRED.aggregates if each.service == "chat" and each.leaf == "leaf-1")
+AGGREGATE: Final = next(
+    each for each in DESIRED.aggregates if each.service == "chat" and each.leaf == "leaf-1"
+)
 
 
 def written(buckets: tuple[Bucket, ...]) -> dict[object, object]:
@@ -62,6 +62,7 @@ def kinds(buckets: tuple[Bucket, ...]) -> list[tuple[str, str, bool]]:
 SHARE: Final = st.floats(0.01, 1.0)
 
 
+@settings(max_examples=15)
 @given(SHARE, SHARE, st.booleans())
 def test_buckets_come_back_as_they_were(first: float, second: float, drained: bool) -> None:
     """Stable, moving and drained ones."""

@@ -447,7 +447,7 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
     "too long for the server": (
         {"emulation.profiles[0].kv_blocks": 10},
         f"{LOADS}[0]",
-        "1160 tokens does not fit into the 160 of small-8b",
+        "tokens does not fit into the 160 of small-8b",
     ),
     "too long for the model": (
         {f"{LOADS}[0].prompt.largest": 9000},
@@ -496,9 +496,9 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "queues will grow",
     ),
     "too much load for what is scaled": (
-        {"emulation.scale.rate": 0.2},
+        {"emulation.scale.rate": 0.1},
         f"{LOADS}[5].requests_per_second",
-        "320 tokens/s are asked of assist, whose instances make 259",
+        "tokens/s are asked of assist, whose instances make 130",
     ),
     "congests another link": (
         {f"{PHASES}[1].events[0].link": ["leaf-a", "wan-2"]},

@@ -50,7 +50,7 @@ def test_the_demos_load_is_what_two_cores_carry() -> None:
         load.requests_per_second * load.output.median * math.exp(load.output.sigma**2 / 2)
         for load in comparison.loads
     )
-    assert 1_000 <= tokens <= 1_500
+    assert 600 <= tokens <= 1_500
     assert any(load.keep_alive for load in comparison.loads)
     seconds = (
         len(comparison.arms) * (comparison.warm_up + sum(phase.duration for phase in comparison.phases)) / 1e6

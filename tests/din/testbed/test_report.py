@@ -161,6 +161,9 @@ def test_a_void_arm_is_marked(tmp_path: Path) -> None:
     arms["instances"] = replace(arms["instances"], cpu=0.9)
     results = read_results(make(tmp_path, arms))
     assert tables.phase(results, "calm").void == {2}
+    page = report.render(results)
+    assert re.findall(r'<th scope="row">(\S+) \(void\)</th>', page)
+    assert set(re.findall(r'<th scope="row">(\S+) \(void\)</th>', page)) == {"instances"}
     shown = _shown(results)
     assert "(instances)" in shown
     assert "the host's CPU was 90% busy" in shown
