@@ -36,16 +36,16 @@ def drain(
         raise CommandError(f"--deadline: {error}", Exit.USAGE) from None
     last: DrainProgress | None = None
     waiting = err().status(f"draining {instance}") if not json else nullcontext()
-    with find(state, network).client() as client, waiting as shown:
-        for last in client.drain(DrainRequest(instance=instance, deadline=seconds)):
-            if shown is not None and last.in_flight is not None:
-                shown.update(
-                    f"draining {instance}: {connections(last.in_flight)} left, of {deadline} at most"
-                )
-    if last is None:
-        raise CommandError(
-            "the controller ended before it was drained; it goes on when it is back", Exit.NOT_RUNNING
-        )
+    try:
+        with find(state, network).client() as client, waiting as shown:
+            for last in client.drain(DrainRequest(instance=instance, deadline=seconds)):
+                if shown is not None and last.in_flight is not None:
+                    shown.update(f"{connections(last.in_flight)} left; {deadline} are the longest it waits")
+    except KeyboardInterrupt:
+        err().print(f"{instance} gets no new connections still: din undrain {instance} takes it back")
+        raise
+    if last is None or last.state == "draining":
+        raise CommandError(f"the controller stopped waiting; {instance} may not be drained", Exit.NOT_RUNNING)
     if json:
         print_json(last)
     else:

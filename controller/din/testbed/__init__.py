@@ -4,6 +4,9 @@ switches.
 
     servers.py     the command line of each model server
     testbed.py     bring all of it up, in a sandbox, and take it down
+    networks.py    which networks are up on this machine, and where their state is
+    keeper.py      the process that keeps one up: inside.py in a sandbox, or alone.py, a controller alone
+    relay.py       its metrics on a TCP address
     comparison.py  the same requests and events for several ways of deciding
     record.py      the folder that it leaves
     results.py     what that amounts to: summaries, differences, verdicts

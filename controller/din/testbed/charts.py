@@ -188,7 +188,7 @@ def latency(results: Results, service: str) -> Markup | None:
     ]
     if not splits:
         return None
-    row, left, right = 15, 190, 180
+    row, left, right = 15, 190, 220
     x = Scale(0, max(sum(each.parts.values()) for _, _, each in splits) or 1.0, left, _WIDTH - right)
     parts = []
     for number, name in enumerate(PARTS):
@@ -205,13 +205,14 @@ def latency(results: Results, service: str) -> Markup | None:
         at = 0.0
         for number, name in enumerate(PARTS):
             value = split.parts.get(name, 0.0)
-            said = hover(f"{arm.name}, {phase}: {name} {value:.0f} ms")
+            named = hover(f"{arm.name}, {phase}: {name} {value:.0f} ms")
             bar = {"x": x(at), "y": y + 2, "width": x(at + value) - x(at), "height": row - 4}
-            parts.append(tag("rect", said, class_=f"part s{number}", **bar))
+            parts.append(tag("rect", named, class_=f"part s{number}", **bar))
             at += value
-        parts.append(
-            text(f"{at:.0f} ms ({split.source}, {split.responses})", x(at) + 6, y + 12, class_="small")
-        )
+        # The leaves watch the service's address, not servers that clients ask by their own.
+        unseen = "" if "network" in split.parts else ", network not seen"
+        said = f"{at:.0f} ms ({split.source}, {split.responses}{unseen})"
+        parts.append(text(said, x(at) + 6, y + 12, class_="small"))
         y += row
     told = (
         "Means by phase and arm, as the leaves and the servers see them. In brackets: where queue and "

@@ -170,6 +170,12 @@ def test_a_drain_may_be_refused(din: Din, state: Path, controller: FakeControlle
     assert din("drain", "chat-1", "--deadline", "soon", "--state", state).exit_code == 2
 
 
+def test_a_drain_that_is_not_waited_for_is_none(din: Din, state: Path, controller: FakeController) -> None:
+    del controller.drained[-1]
+    result = din("drain", "chat-1", "--state", state)
+    assert (result.exit_code, "may not be drained" in result.stderr) == (4, True)
+
+
 def test_undrain(din: Din, state: Path, controller: FakeController) -> None:
     assert din("undrain", "chat-1", "--state", state).exit_code == 0
     assert controller.asked == ["chat-1"]

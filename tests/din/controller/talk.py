@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import random
 import signal
 import socket
 import struct
@@ -39,6 +41,18 @@ def _instance(answer: bytes) -> str:
     return ""
 
 
+async def _open(address: str, port: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """From a port as of many clients: a kernel's own follow each other, and so do their hashes."""
+    while True:
+        try:
+            return await asyncio.open_connection(
+                address, int(port), local_addr=("0.0.0.0", random.randint(10000, 60000))
+            )
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise
+
+
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
     writer.write(_REQUEST)
     answer = await reader.readuntil(b"\r\n\r\n")
@@ -51,7 +65,7 @@ async def _connect(address: str, port: str) -> None:
     at, instance, error = time.monotonic(), "", ""
     try:
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection(address, int(port))
+            reader, writer = await _open(address, port)
             try:
                 instance = await _ask(reader, writer)
             finally:
@@ -75,7 +89,7 @@ async def connect(address: str, port: str, interval: str) -> None:
 async def hold(address: str, port: str, count: str) -> None:
     held = []
     for _ in range(int(count)):
-        reader, writer = await asyncio.open_connection(address, int(port))
+        reader, writer = await _open(address, port)
         held.append((reader, writer, await _ask(reader, writer)))
     say(instances=[each[2] for each in held])
     loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from din.controller.desired import Desired, prepare
 from din.measure.state import InstanceState, Measured
 from din.model.ids import group_name
 from din.p4rt.compile import Context, compile_network
-from din.p4rt.entry import Key
+from din.p4rt.entry import Key, State
 from din.steering.buckets import Bucket, fresh, rebalance
 from din.steering.decide import decide
 from din.steering.plan import Plan
@@ -39,7 +39,7 @@ AGGREGATE: Final = next(
 )
 
 
-def written(buckets: tuple[Bucket, ...]) -> dict[object, object]:
+def written(buckets: tuple[Bucket, ...]) -> State:
     """leaf-1 with these buckets of chat, as the compiler has it."""
     held = {
         (each.leaf, each.group): buckets
@@ -48,11 +48,11 @@ def written(buckets: tuple[Bucket, ...]) -> dict[object, object]:
         for each in DESIRED.aggregates
     }
     context = Context(DESIRED.model, DESIRED.wiring, DESIRED.ids, PLAN, held)
-    return dict(compile_network(context)["leaf-1"])
+    return compile_network(context)["leaf-1"]
 
 
-def look(state: dict[object, object], now: float = 5.0) -> dict[adopt.Group, tuple[Bucket, ...]]:
-    return adopt.buckets_of(state, DESIRED.ids, [AGGREGATE.group], now)  # type: ignore[arg-type]
+def look(state: State, now: float = 5.0) -> dict[adopt.Group, tuple[Bucket, ...]]:
+    return adopt.buckets_of(state, DESIRED.ids, [AGGREGATE.group], now)
 
 
 def kinds(buckets: tuple[Bucket, ...]) -> list[tuple[str, str, bool]]:
@@ -94,7 +94,7 @@ def test_buckets_of_instances_that_nobody_knows_are_not_taken() -> None:
     numbers = dict(DESIRED.ids.numbers)
     numbers["instance"] = {"chat-1": numbers["instance"]["chat-1"]}
     ids = replace(DESIRED.ids, numbers=numbers)
-    assert adopt.buckets_of(state, ids, [AGGREGATE.group], 0.0) == {}  # type: ignore[arg-type]
+    assert adopt.buckets_of(state, ids, [AGGREGATE.group], 0.0) == {}
 
 
 def test_an_empty_switch_gives_nothing() -> None:

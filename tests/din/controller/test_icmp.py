@@ -43,8 +43,8 @@ def v6(**fields: Any) -> Packet:
     return IPv6(**{"src": "2001:db8:1::10", "dst": "2001:db8:2::11", **fields})
 
 
-def frame(packet: Packet, **ether: str) -> bytes:
-    return bytes(Ether(**{"src": HOST, "dst": LEAF, **ether}) / packet)
+def frame(packet: Packet, src: str = HOST, dst: str = LEAF) -> bytes:
+    return bytes(Ether(src=src, dst=dst) / packet)
 
 
 def ask(packet: Packet, reason: PuntReason = PuntReason.NO_DESTINATION, mtu: int = 0) -> Answer | None:
@@ -66,9 +66,9 @@ def right(packet: Packet) -> None:
             again[layer].chksum = None
     if IP in again:
         again[IP].len = None
-    for layer in (ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded):
-        if layer in again:
-            again[layer].cksum = None
+    for error in (ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded):
+        if error in again:
+            again[error].cksum = None
     if IPv6 in again:
         again[IPv6].plen = None
     assert bytes(again) == bytes(packet)

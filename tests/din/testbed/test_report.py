@@ -15,7 +15,7 @@ import pytest
 from din.inference.load import stats
 from din.inference.load.outcome import Outcome
 from din.inference.load.stats import LEAST_FOR_P99, Verdict
-from din.testbed import picture, report, tables
+from din.testbed import charts, picture, report, tables
 from din.testbed.results import ALL, Question, Results, read_results, write_json
 from din.testbed.svg import Scale
 from din.testbed.verdict import sentences
@@ -135,6 +135,18 @@ def test_the_latency_split_is_a_mean_of_all_and_names_its_source(tmp_path: Path)
     assert tables.latency_split(arm, ALL, "assist") is None
     row = _row(tables.shares(results, "chat"), "din")
     assert (row["network"], row["queue"], row["source"]) == ("20", "–", "mixed")
+
+
+def test_a_network_that_nobody_saw_is_not_told_as_none(tmp_path: Path) -> None:
+    unseen = json.loads(json.dumps(LATENCY))
+    for view in unseen.values():
+        view["services"]["chat"]["network"] = PART | {"count": 0, "mean": None}
+    arms = {"seen": Arm("din", "din", latency=LATENCY), "unseen": Arm("client", "shortest", latency=unseen)}
+    results = read_results(make(tmp_path, arms))
+    assert _row(tables.shares(results, "chat"), "unseen")["network"] == "–"
+    chart = charts.latency(results, "chat")
+    assert chart is not None
+    assert chart.count("network not seen") == len(PHASES)
 
 
 def test_scaling_and_conditions_come_first(tmp_path: Path) -> None:
