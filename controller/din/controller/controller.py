@@ -84,7 +84,7 @@ class Controller:
         self.started = time.monotonic()
         self.measurements = Measurements(desired.model, desired.ids, desired.wiring)
         self.measurements.on_health = lambda _: self.wake()
-        journal = store.directory / "facts.jsonl"
+        journal = store.directory / "facts.jsonl" if desired.model.telemetry.journal else None
         self.telemetry = Telemetry(
             desired.model, desired.ids, desired.wiring, self.measurements, journal=journal
         )

@@ -15,7 +15,7 @@ moves the origin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -50,6 +50,8 @@ class _Switch:
     #: By cell, packets between the readings since the last round, and the seconds between those.
     news: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
+    #: Instances whose cells have not been read yet since they came.
+    new: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -77,6 +79,18 @@ class ConnectionCounts:
     def __init__(self) -> None:
         self._switches: dict[str, _Switch] = {}
         self._instances: dict[int, _Instance] = {}
+        self._kept: frozenset[int] | None = None
+
+    def keep(self, instances: Collection[int]) -> None:
+        """From now on readings are of these alone: that the others' cells are gone is no restart."""
+        came = frozenset(instances) - (self._kept if self._kept is not None else frozenset(instances))
+        self._kept = frozenset(instances)
+        for switch in self._switches.values():
+            switch.cells = {cell: n for cell, n in switch.cells.items() if cell // EVENTS in self._kept}
+            switch.news = {cell: n for cell, n in switch.news.items() if cell // EVENTS in self._kept}
+            switch.new |= came
+        for gone in self._instances.keys() - self._kept:
+            del self._instances[gone]
 
     def observe(self, switch: str, cells: Mapping[int, int], at: float) -> None:
         """``cells``: counter index -> packets, those that are not 0. A cell that fell or is gone: the switch
@@ -96,9 +110,12 @@ class ConnectionCounts:
             self._switches[switch] = _Switch(dict(cells), at)
             return
         for cell, packets in added.items():
+            if cell // EVENTS in known.new:
+                continue  # it may be back, and all that it had before has no time that we know
             known.news[cell] = known.news.get(cell, 0) + packets
         known.seconds += at - known.at
         known.cells, known.at = dict(cells), at
+        known.new.clear()
 
     def restarted(self, switch: str) -> None:
         """It is known to have begun at 0 again, whatever it shows at its next reading."""

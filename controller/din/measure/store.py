@@ -49,6 +49,7 @@ class Measurements:
         for known in (self._loads, self._health, self._connections):
             for name in known.keys() - model.instance.keys():
                 del known[name]
+        self._counts.keep(self._names)
         self.network.set(wiring.hops, model.steering.stale_after / 1e6)
 
     # ---- feeds ---------------------------------------------------------------------------------------------

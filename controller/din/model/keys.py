@@ -21,8 +21,7 @@ def epoch_number(unix_time: float) -> int:
 
 
 def installed_epochs(unix_time: float) -> list[int]:
-    """Whose keys a leaf has at a time: this one's and the next one's, and for the guard time the last one's.
-    """
+    """Whose keys a leaf has at a time: this one's, the next one's, and for the guard time the last one's."""
     now = epoch_number(unix_time)
     last = [now - 1] if unix_time % EPOCH_SECONDS < GUARD_SECONDS else []
     return [*last, now, now + 1]

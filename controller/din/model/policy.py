@@ -82,6 +82,8 @@ class Telemetry(Record):
     collectors: list[Collector] = []
     drop_reports_per_second: int = Field(default=10, ge=0, le=65535)
     congestion: Threshold = Threshold()
+    #: Every fact as a line of JSON, in facts.jsonl of the controller's state: two files of 16 MB at most.
+    journal: bool = False
 
 
 class InstanceChoice(StrEnum):

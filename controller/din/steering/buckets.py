@@ -65,18 +65,18 @@ def shares_of(buckets: tuple[Bucket, ...]) -> dict[str, float]:
 
 
 def fresh(shares: Mapping[str, float], seed_name: str) -> tuple[Bucket, ...]:
-    """All stable, each instance's spread evenly over the index. ``seed_name`` (of the leaf and group) turns
-    the pattern, so that leaves differ. Empty if no share is positive.
+    """All stable, in an order without a pattern. ``seed_name`` (of the leaf and group) decides it, so that
+    leaves differ. Empty if no share is positive.
+
+    A CRC is linear: the source ports that a host takes one after the other differ in few bits of it, and a
+    pattern over the index would send whole runs of them to one instance.
     """
-    # The k-th of n buckets of an instance lies at (k + 1/2) / n: in that order all are interleaved evenly.
-    stripes = sorted(
-        ((k + 0.5) / count, _digest(seed_name, name), name)
-        for name, count in counts(shares).items()
-        for k in range(count)
-    )
-    names = [name for _, _, name in stripes]
-    turn = _digest(seed_name) % BUCKETS
-    return tuple(Bucket(name, name) for name in names[turn:] + names[:turn])
+    names = [name for name, count in sorted(counts(shares).items()) for _ in range(count)]
+    if not names:
+        return ()
+    places = sorted(range(BUCKETS), key=lambda place: _digest(seed_name, str(place)))
+    by_place = dict(zip(places, names, strict=True))
+    return tuple(Bucket(by_place[place], by_place[place]) for place in range(BUCKETS))
 
 
 def rebalance(

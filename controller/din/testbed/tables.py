@@ -180,7 +180,7 @@ def causes(results: Results) -> Sheet | None:
         ]
         for (phase_name, measure), found in cells.items()
     ]
-    columns = ["where", *(f"{question}: {one} – {other}" for question, one, other in sides)]
+    columns = ["where", *(f"{question}:\n{one} – {other}" for question, one, other in sides)]
     return Sheet("Which gain has which cause", columns, rows, _COLOURS_NOTE) if rows else None
 
 

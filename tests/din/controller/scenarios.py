@@ -101,7 +101,7 @@ def restarts(bed: Bed) -> Seen:
     seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
     bed.testbed.client.undrain("chat-1")
     # From here on shares stay as they are unless something happens.
-    bed.text += "\nsteering: {instances: equal}\n"
+    bed.text = bed.edited(("paths: shortest", "paths: shortest, instances: equal")).text
     bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
     return seen
 

@@ -240,3 +240,33 @@ def test_two_rounds_a_second_cost_little() -> None:
             counts.observe(f"leaf-{leaf}", dict.fromkeys(range(0, 4096 * EVENTS, 40), at + 1), float(at))
     counts.round(dict.fromkeys(range(100), "leaf-0"), 2.0)
     assert time.process_time() - start < 0.5
+
+
+def test_an_instance_that_leaves_the_model_and_comes_back_changes_nothing_of_the_others() -> None:
+    counts = ConnectionCounts()
+    counts.keep(LEAVES)
+    branch = {index(7, Event.SYN): 10, index(8, Event.SYN): 5}
+    hq = {index(7, Event.SYN_ACK): 10}
+    metro = {index(8, Event.SYN_ACK): 5}
+    for at in (1.0, 2.0):
+        counts.observe("branch", branch, at)
+        counts.observe("hq", hq, at)
+        counts.observe("metro", metro, at)
+        assert counts.round(LEAVES, at).evidence == {7: (10, 10), 8: (5, 5)} or at == 1.0
+    left = {7: "hq"}
+    counts.keep(left)
+    counts.observe("branch", {index(7, Event.SYN): 10}, 3.0)
+    counts.observe("hq", hq, 3.0)
+    counts.observe("metro", {}, 3.0)
+    found = counts.round(left, 3.0)
+    assert found.evidence == {7: (10, 10)}
+    assert not any(found.arrivals.values())
+    counts.keep(LEAVES)
+    counts.observe("branch", branch, 4.0)
+    counts.observe("hq", hq, 4.0)
+    counts.observe("metro", metro, 4.0)
+    found = counts.round(LEAVES, 4.0)
+    assert found.evidence == {7: (10, 10), 8: (5, 5)}
+    assert not any(found.arrivals.values())
+    assert found.connections[8].in_flight == 5
+    assert found.connections[8].opened_per_second == 0.0

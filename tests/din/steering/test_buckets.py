@@ -19,6 +19,8 @@ all_shares = st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1), min_size=1
     lambda shares: sum(shares.values()) > 0.01
 )
 
+from tests.dataplane.leaf import Flow
+
 
 def currents(buckets: tuple[Bucket, ...]) -> Counter[str]:
     return Counter(bucket.current for bucket in buckets)
@@ -49,12 +51,20 @@ def test_fresh_is_stable_and_has_the_counts(shares: dict[str, float], seed: str)
     assert fresh(shares, seed) == found
 
 
-def test_each_instance_is_spread_evenly() -> None:
-    found = fresh({"a": 0.5, "b": 0.3, "c": 0.2}, "leaf")
-    for name, share in (("a", 0.5), ("b", 0.3), ("c", 0.2)):
-        for start in range(0, BUCKETS, 64):
-            part = sum(bucket.current == name for bucket in found[start : start + 64])
-            assert abs(part - 64 * share) <= 2
+def test_each_instance_has_its_share_exactly() -> None:
+    found = Counter(bucket.current for bucket in fresh({"a": 0.5, "b": 0.25, "c": 0.25}, "leaf"))
+    assert found == {"a": BUCKETS // 2, "b": BUCKETS // 4, "c": BUCKETS // 4}
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_ports_taken_one_after_the_other_do_not_go_to_one_instance(step: int) -> None:
+    """Hosts count their source ports up, Linux by two: the data plane's hash of them is linear."""
+    for seed in ("leaf", "other", "third"):
+        buckets = fresh({"a": 0.5, "b": 0.5}, seed)
+        ports = range(40000, 40000 + 512 * step, step)
+        chosen = [buckets[Flow(sport=port).bucket].current for port in ports]
+        for start in range(0, len(chosen), 64):
+            assert 16 <= chosen[start : start + 64].count("a") <= 48, seed
 
 
 def test_leaves_differ() -> None:
