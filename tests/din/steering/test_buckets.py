@@ -11,6 +11,8 @@ from din.steering.buckets import BUCKETS, Bucket, counts, fresh, rebalance, shar
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.dataplane.leaf import Flow
+
 LIFETIME = 100.0
 NAMES = ("a", "b", "c", "d")
 NOBODY: frozenset[str] = frozenset()
@@ -18,8 +20,6 @@ NOBODY: frozenset[str] = frozenset()
 all_shares = st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1), min_size=1).filter(
     lambda shares: sum(shares.values()) > 0.01
 )
-
-from tests.dataplane.leaf import Flow
 
 
 def currents(buckets: tuple[Bucket, ...]) -> Counter[str]:
