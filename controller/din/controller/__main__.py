@@ -11,7 +11,9 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,15 +72,24 @@ def _desired(store: Store, model: Path | None) -> Desired:
     return prepare(text, file, last.number, desired.ids)
 
 
+def _listen(path: Path) -> socket.socket:
+    """The API's socket. Who can open it may do everything: it is its owner's alone."""
+    path.unlink(missing_ok=True)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        found.bind(str(path))
+    finally:
+        os.umask(before)
+    return found
+
+
 async def _serve(
     store: Store, desired: Desired, addresses: Mapping[str, str], emulated: Target | None
 ) -> None:
     controller = Controller(store, desired, addresses, emulated)
-    socket = store.directory / SOCKET_NAME
-    socket.unlink(missing_ok=True)
-    config = uvicorn.Config(
-        make_app(ControllerOperations(controller)), uds=str(socket), log_level="warning", lifespan="off"
-    )
+    path = store.directory / SOCKET_NAME
+    config = uvicorn.Config(make_app(ControllerOperations(controller)), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -87,14 +98,14 @@ async def _serve(
     # Its own handlers would end the process before the controller has been left.
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     async with controller.running():
-        serving = asyncio.create_task(server._serve(), name="api")
+        serving = asyncio.create_task(server._serve([_listen(path)]), name="api")
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
-        print(json.dumps({"ready": True, "socket": str(socket), "revision": desired.number}), flush=True)
+        print(json.dumps({"ready": True, "socket": str(path), "revision": desired.number}), flush=True)
         await stopping.wait()
         server.should_exit = True
         await serving
-    socket.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from typing import Final
 
 #: The discard service's.
 PORT: Final = 9
-DEFAULT_SIZE: Final = 1200
+DEFAULT_SIZE: Final = 1400
 _TICK_SECONDS: Final = 0.004
 #: A sender that was not run for a while does not make up for more than this.
 _LARGEST_BURST_SECONDS: Final = 0.02
