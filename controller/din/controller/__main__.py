@@ -101,6 +101,9 @@ async def _serve(
         serving = asyncio.create_task(server._serve([_listen(path)]), name="api")
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
+        if serving.done():
+            serving.result()
+            raise StoreError(f"{path}: the API does not start: the log says why")
         print(json.dumps({"ready": True, "socket": str(path), "revision": desired.number}), flush=True)
         await stopping.wait()
         server.should_exit = True

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from din.measure import targets
-from din.measure.connections import EVENTS, Event, index
+from din.measure.connections import Event, index
 from din.measure.probe import Prober
 from din.measure.schedule import every
 from din.measure.scrape import Scraper
@@ -28,8 +28,9 @@ from din.p4rt.constraints import Constraints
 from din.p4rt.counters import read_counters
 from din.p4rt.entry import State
 from din.p4rt.fleet import Fleet
+from din.p4rt.pipeline import Pushed
 from din.p4rt.program import default_program
-from din.p4rt.reconcile import Outcome, Result
+from din.p4rt.reconcile import Result
 from din.packet.constants import PuntReason
 from din.steering.buckets import DRAIN_AFTER, Bucket, counts, fresh, rebalance
 from din.steering.decide import decide
@@ -105,14 +106,12 @@ class Controller:
         self._balanced: dict[
             tuple[str, adopt.Group], tuple[tuple[dict[str, int], frozenset[str]], tuple[Bucket, ...], float]
         ] = {}
-        self.changed = asyncio.Condition()
         self._wake = asyncio.Event()
         #: Held while a revision or plan is being made: two updates never mix.
         self.lock = asyncio.Lock()
         self._adopting: dict[str, asyncio.Task[None]] = {}
         self._compiled: object = None
         self._answers: set[asyncio.Task[None]] = set()
-        self.listeners: list[Callable[[events.Event], None]] = []
 
     # ---- life ----------------------------------------------------------------------------------------------
 
@@ -145,7 +144,14 @@ class Controller:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, *self._answers, return_exceptions=True)
-                self.store.save_routes(adopt.note_routes(self.plan))
+                self._save_routes(adopt.note_routes(self.plan))
+
+    def _save_routes(self, routes: dict[str, list[tuple[str, int]]]) -> None:
+        """They only spare a later start some moves: a full disk is no reason not to steer."""
+        try:
+            self.store.save_routes(routes)
+        except OSError as error:
+            LOG.error("routes are not noted: %s", error)
 
     def _address(self, switch: str) -> str:
         return self.addresses.get(switch) or self.desired.model.switch[switch].address or ""
@@ -172,12 +178,15 @@ class Controller:
 
     def _on_event(self, event: events.Event) -> None:
         match event:
-            case events.BecamePrimary(switch):
+            case events.BecamePrimary(switch, pushed):
                 LOG.info("%s is ours", switch)
                 if switch not in self.adopted and switch not in self._adopting:
                     task = asyncio.create_task(self._adopt(switch), name=f"adopt {switch}")
                     self._adopting[switch] = task
-                self.measurements.restarted(switch)
+                # One that kept its program kept its counters: counted again they would look like SYNs
+                # that nobody answers.
+                if pushed is not Pushed.KEPT:
+                    self.measurements.restarted(switch)
             case events.NoPrimary(switch, highest):
                 # Whoever had it has left; nobody else is to be waited for.
                 if highest >= self.fleet.term:
@@ -192,8 +201,6 @@ class Controller:
                 self._packet_in(event)
             case events.StreamError(switch, message):
                 LOG.warning("%s: %s", switch, message)
-        for listener in self.listeners:
-            listener(event)
 
     def _on_result(self, result: Result) -> None:
         self.results[result.switch] = result
@@ -248,7 +255,6 @@ class Controller:
         """The connection counters of all leaves."""
         numbers = self.desired.ids.numbers["instance"].values()
         cells = [index(number, event) for number in numbers for event in Event]
-        assert all(cell // EVENTS in set(numbers) for cell in cells)
         leaves = [each.name for each in self.desired.model.switches if each.role is Role.LEAF]
 
         async def read(leaf: str) -> None:
@@ -305,8 +311,6 @@ class Controller:
                 except Exception:
                     # A plan that cannot be made leaves the network as it is.
                     LOG.exception("no new plan")
-            async with self.changed:
-                self.changed.notify_all()
             try:
                 async with asyncio.timeout(self.desired.model.steering.interval / 1e6):
                     await self._wake.wait()
@@ -325,7 +329,7 @@ class Controller:
         before = self.buckets
         self.plan, self.buckets = plan, buckets
         if routed is not None:
-            self.store.save_routes(routed)
+            self._save_routes(routed)
         structure = (
             plan.routes,
             plan.responses,
@@ -426,6 +430,7 @@ class Controller:
             self.fleet.add(self._target_of(desired, name))
         self.states = compile_network(self.context(desired, plan, buckets))
         self._compiled = None
+        self._balanced.clear()
         self.store.save_ids(desired.ids)
         return await self.fleet.apply({name: self.states[name] for name in self.adopted & self.states.keys()})
 
@@ -437,13 +442,3 @@ class Controller:
 
     def _target(self, name: str) -> Target | None:
         return self.fleet.connection(name).target if name in self.fleet.switches else None
-
-    def settled(self) -> bool:
-        """Whether every switch that can be reached holds what it is to hold."""
-        return all(
-            name in self.results
-            and self.results[name].outcome is Outcome.DONE
-            and self.fleet[name].want is not None
-            for name in self.fleet.switches
-            if self.fleet.connection(name).is_primary
-        )

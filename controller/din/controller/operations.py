@@ -323,7 +323,10 @@ class ControllerOperations:
                 raise refuse(409, error, changes=changes)
             number = desired.number
             if not dry_run:
-                revision = controller.store.add(model.text, model.file, reason)
+                try:
+                    revision = controller.store.add(model.text, model.file, reason)
+                except OSError as error:
+                    raise refuse(409, f"the revision cannot be noted, nothing was changed: {error}") from None
                 number = revision.number
                 results = await controller.take(replace(desired, number=number), plan, buckets)
                 failed = [
