@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts: what applications import, the agent that hosts run, a model server for test beds, and load for it.
 
-Client, AsyncClient   `openai`'s, each of whose requests is steered
-ControllerSteering    by the controller, where the network is not to choose
-mark, refresh         say of a socket what its packets are; Marking, How, Keyring go with it
-agent                 python -m din.inference.agent
-server                python -m din.inference.server
-load                  python -m din.inference.load
+Client, AsyncClient    `openai`'s, each of whose requests is steered
+ControllerSteering     by the controller, where the network is not to choose
+mark, refresh, moved   say of a socket what its packets are; Marking, How, Keyring go with it
+agent                  python -m din.inference.agent
+server                 python -m din.inference.server
+load                   python -m din.inference.load
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
-    from .dialling import ControllerSteering
-    from .marking import How, Keyring, Marking, mark, refresh
+    from .marking import How, Keyring, Marking, mark, moved, refresh
+    from .steering import ControllerSteering
 
 __all__ = [
     "AsyncClient",
@@ -27,10 +27,11 @@ __all__ = [
     "Keyring",
     "Marking",
     "mark",
+    "moved",
     "refresh",
 ]
 
-_MODULES: Final = {"AsyncClient": "client", "Client": "client", "ControllerSteering": "dialling"}
+_MODULES: Final = {"AsyncClient": "client", "Client": "client", "ControllerSteering": "steering"}
 
 
 def __getattr__(name: str) -> Any:

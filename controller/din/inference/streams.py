@@ -5,30 +5,33 @@ and ports, and a socket is marked before it is connected.
 
 from __future__ import annotations
 
-import asyncio
 import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
+import anyio
+import anyio.abc
 import httpcore2
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .marking import Marking, moved
 
 #: What `get_extra_info` calls how a connection was marked.
 MARKING: Final = "din_marking"
+_BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
 
 @contextmanager
 def mapped(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
-    """Errors of the system as `httpcore2` names them."""
+    """Errors of the system, and of anyio, as `httpcore2` names them."""
     try:
         yield
     except TimeoutError as error:
         raise timeout(str(error)) from error
-    except OSError as error:
+    except _BROKEN as error:
         raise failure(str(error)) from error
 
 
@@ -65,7 +68,9 @@ class Stream(httpcore2.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with mapped(httpcore2.WriteTimeout, httpcore2.WriteError):
             self._sock.settimeout(timeout)
-            self._sock.sendall(buffer)
+            rest = memoryview(buffer)
+            while rest:  # each time within the timeout, however much it is
+                rest = rest[self._sock.send(rest) :]
 
     def close(self) -> None:
         self._sock.close()
@@ -97,50 +102,47 @@ class Stream(httpcore2.NetworkStream):
 
 
 class AsyncStream(httpcore2.AsyncNetworkStream):
-    """Of asyncio. ``sock`` is kept for its mark, which lives as long as it does."""
+    """``sock`` is the stream's, and kept for its mark, which lives as long as it does."""
 
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        sock: socket.socket,
-        marking: Marking,
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, stream: anyio.abc.ByteStream, sock: socket.socket, marking: Marking) -> None:
+        self._stream = stream
         self._sock = sock
         self._marking = marking
         self._extra = _extra(sock, marking)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with mapped(httpcore2.ReadTimeout, httpcore2.ReadError):
-            async with asyncio.timeout(timeout):
-                return await self._reader.read(max_bytes)
+        with mapped(httpcore2.ReadTimeout, httpcore2.ReadError), anyio.fail_after(timeout):
+            try:
+                return await self._stream.receive(max_bytes)
+            except anyio.EndOfStream:
+                return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with mapped(httpcore2.WriteTimeout, httpcore2.WriteError):
-            async with asyncio.timeout(timeout):
-                self._writer.write(buffer)
-                await self._writer.drain()
+        with mapped(httpcore2.WriteTimeout, httpcore2.WriteError), anyio.fail_after(timeout):
+            await self._stream.send(buffer)
 
     async def aclose(self) -> None:
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        await self._stream.aclose()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
         with mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError):
             try:
-                async with asyncio.timeout(timeout):
-                    await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+                with anyio.fail_after(timeout):
+                    wrapped = await TLSStream.wrap(
+                        self._stream,
+                        hostname=server_hostname,
+                        ssl_context=ssl_context,
+                        # Who closes does not wait for the other side to say goodbye.
+                        standard_compatible=False,
+                    )
             except BaseException:
-                self._writer.transport.abort()
+                await anyio.aclose_forcefully(self._stream)
                 raise
-        return self
+        return AsyncStream(wrapped, self._sock, self._marking)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
-            return self._writer.get_extra_info("ssl_object")
+            return self._stream.extra(TLSAttribute.ssl_object, None)
         return self._extra[info]() if info in self._extra else None

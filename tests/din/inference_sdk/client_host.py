@@ -176,7 +176,7 @@ class Controller:
     def __init__(self) -> None:
         self._turn = cycle((2, 1, 2))
 
-    def pick(self, service: str, leaf: str) -> Pick:
+    def pick(self, service: str, leaf: str, tenant: str, label: str) -> Pick:
         assert (service, leaf) == (SERVICE_NAME, LEAF_NAME)
         number = next(self._turn)
         return Pick(

@@ -47,6 +47,8 @@ permits:
   - {{users: [65533], tenant: other}}
 """
 PEER = ("::1", 9, 0, 0)
+STRANGER = 60_000
+UNSHARED = ("unshare", "--map-root-user", "--net", sys.executable, "-m", "din.inference.agent")
 CLAIM = Claim(tenant="acme", service="chat")
 
 
@@ -58,16 +60,20 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def serving(file: Path, path: str) -> Iterator[None]:
+    listener = server.listen(path)
+    threading.Thread(target=server.Agent(config.load(file)).serve, args=(listener,), daemon=True).start()
+    yield
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 @pytest.fixture
 def agent(file: Path) -> Iterator[str]:
     """Its socket."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/agent.sock"
-        listener = server.listen(path)
-        threading.Thread(target=server.Agent(config.load(file)).serve, args=(listener,), daemon=True).start()
-        yield path
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+    with tempfile.TemporaryDirectory() as folder, serving(file, f"{folder}/agent.sock"):
+        yield f"{folder}/agent.sock"
 
 
 @pytest.fixture
@@ -214,8 +220,8 @@ def test_what_is_not_a_socket_to_mark(agent: str, bound: socket.socket, tmp_path
         for descriptor, why in (
             (pipe[0], "not a socket"),
             (folder, "not a socket"),
-            (ipv4.fileno(), "not a TCP or UDP socket of IPv6"),
-            (unix.fileno(), "not a TCP or UDP socket of IPv6"),
+            (ipv4.fileno(), "only IPv6 has the option"),
+            (unix.fileno(), "not a TCP or UDP socket: AF_UNIX"),
             (listening.fileno(), "a listening socket sends nothing"),
             (unbound.fileno(), "has no source yet"),
         ):
@@ -240,15 +246,24 @@ def test_nothing_of_a_caller_stays_open(agent: str, bound: socket.socket) -> Non
     with open(reader, "rb") as rest:
         assert rest.read() == b""
 
+    reader, writer = os.pipe()
+    assert "not a socket" in told(agent, request(), writer)
+    os.close(writer)
+    with open(reader, "rb") as rest:
+        assert rest.read() == b""
 
-def test_one_user_cannot_take_all_connections(agent: str, bound: socket.socket) -> None:
+
+def test_one_user_cannot_take_all_connections(
+    agent: str, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.5)
     with contextlib.ExitStack() as stack:
         idle = [stack.enter_context(connect(agent)) for _ in range(server.MOST_OF_A_USER)]
         with connect(agent) as one_more:
             answer = json.loads(one_more.recv(LARGEST))
         assert answer["error"] == f"too many requests of user {os.getuid()} at once"
         # Who asks nothing is told so, in time.
-        assert "no request within 2 s" in json.loads(idle[0].recv(LARGEST))["error"]
+        assert "no request within 0.5 s" in json.loads(idle[0].recv(LARGEST))["error"]
     permitted(agent, bound)
 
 
@@ -281,29 +296,117 @@ def test_a_socket_that_lingers_delays_nobody(
     """Whoever closes it last waits for as long as its owner has said: the agent, once it has read."""
     closed = threading.Event()
     monkeypatch.setattr(server, "explain", lambda _: f"closed: {closed.wait(10)}")
+    with lingering() as (sock, peer), connect(agent) as connection:
+        socket.send_fds(connection, [b"nonsense"], [sock.fileno()])
+        sock.close()
+        closed.set()
+        started = time.monotonic()
+        for _ in range(5):
+            permitted(agent, bound)
+        assert time.monotonic() - started < 10
+        # But for its owner, whose answer waits.
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(LARGEST)
+        peer.close()
+        connection.settimeout(10)
+        assert b"closed: True" in connection.recv(LARGEST)
+
+
+@contextlib.contextmanager
+def lingering() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection whose last close waits for a minute, or until its peer is closed."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
-        lingering = socket.create_connection(listener.getsockname()[:2])
+        sock = socket.create_connection(listener.getsockname()[:2])
         peer, _ = listener.accept()
-        with peer, connect(agent) as connection:
-            lingering.setblocking(False)
+        with peer, sock:
+            sock.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    lingering.send(bytes(1 << 16))
-            lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
-            socket.send_fds(connection, [b"nonsense"], [lingering.fileno()])
-            lingering.close()
-            closed.set()
-            started = time.monotonic()
-            for _ in range(5):
-                permitted(agent, bound)
-            assert time.monotonic() - started < 10
-            # But for its owner, whose answer waits.
-            connection.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                connection.recv(LARGEST)
-            peer.close()
-            connection.settimeout(10)
-            assert b"closed: True" in connection.recv(LARGEST)
+                    sock.send(bytes(1 << 16))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+            yield sock, peer
+
+
+def test_nor_does_one_that_nobody_reads(agent: str) -> None:
+    """It is closed with the connection that it came by: of a user who has too many."""
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connect(agent)) for _ in range(server.MOST_OF_A_USER)]
+        sock, _ = stack.enter_context(lingering())
+        with connect(agent) as one_more:
+            socket.send_fds(one_more, [request()], [sock.fileno()])
+            sock.close()
+            assert "too many requests" in json.loads(one_more.recv(LARGEST))["error"]
+        # Who comes next is answered, too.
+        with connect(agent) as another:
+            another.settimeout(5)
+            assert "too many requests" in json.loads(another.recv(LARGEST))["error"]
+        assert len(idle) == server.MOST_OF_A_USER
+
+
+def test_strangers_share_one_users_places(
+    file: Path, tmp_path: Path, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are."""
+    file.write_text(TEXT.format(user=STRANGER + 1))
+    path = f"{tmp_path}/agent.sock"
+    callers = iter(Caller(1, STRANGER - number, frozenset()) for number in range(1000))
+    monkeypatch.setattr(Caller, "of", lambda _: next(callers))
+    with serving(file, path), contextlib.ExitStack() as stack:
+        assert outcome(path, bound) == f"user {STRANGER} may claim nothing here"
+        for _ in range(server.MOST_OF_A_USER):
+            stack.enter_context(connect(path))
+        with connect(path) as one_more:
+            assert json.loads(one_more.recv(LARGEST))["busy"]
+        monkeypatch.setattr(Caller, "of", lambda _: Caller(1, STRANGER + 1, frozenset()))
+        permitted(path, bound)
+
+
+def test_it_ends_when_told_to_in_the_midst_of_it(file: Path) -> None:
+    """With connections coming in for which it forks."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path = f"{folder}/agent.sock"
+        process = subprocess.Popen(
+            [*UNSHARED, "--config", str(file), "--socket", path], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stderr is not None
+            assert "listening" in process.stderr.readline()
+            for _ in range(server.MOST_OF_A_USER + 40):
+                stack.enter_context(connect(path))
+            process.terminate()
+            assert process.wait(10) == 0
+            assert not os.path.exists(path)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_an_agent_that_is_swamped_is_busy(
+    tmp_path: Path, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked again for a while; and no other takes its place."""
+    monkeypatch.setattr("din.inference.marking.request.PATIENCE", 0.3)
+    path = f"{tmp_path}/agent.sock"
+    with contextlib.closing(server.listen(path)) as listener, contextlib.ExitStack() as stack:
+        listener.listen(0)
+        stack.enter_context(connect(path))
+        started = time.monotonic()
+        with pytest.raises(AgentError, match="more to do than it can queue"):
+            ask(path, bound, CLAIM, PEER)
+        assert 0.1 < time.monotonic() - started < 2
+        with pytest.raises(OSError, match="Address already in use"):
+            server.listen(path)
+
+
+def test_nobody_forges_lines_of_the_log(
+    agent: str, bound: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert "forged" in told(agent, request(**{"a\nforged": 1}), bound.fileno())
+    (record,) = caplog.records
+    assert "forged" in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
 # ---- the process ---------------------------------------------------------------------------------------
@@ -335,8 +438,7 @@ def test_no_file_is_taken_for_a_socket(tmp_path: Path) -> None:
 
 
 def run_agent(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["unshare", "--map-root-user", "--net", sys.executable, "-m", "din.inference.agent"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([*UNSHARED, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_the_process_ends_where_it_can_do_nothing(file: Path, tmp_path: Path) -> None:
@@ -364,7 +466,7 @@ def test_one_process_listens(file: Path) -> None:
         left.bind(path)
         left.close()
         process = subprocess.Popen(
-            ["unshare", "--map-root-user", "--net", sys.executable, "-m", "din.inference.agent", *arguments],
+            [*UNSHARED, *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )

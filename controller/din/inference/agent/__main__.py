@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m din.inference.agent``. Exits: 0 after SIGTERM, 1 it may not mark or cannot listen, 2 wrong file
-or options.
+"""``python -m din.inference.agent``. Exits: 0 after SIGTERM or SIGINT, 1 it may not mark or
+cannot listen, 2 wrong file or options.
 """
 
 from __future__ import annotations
@@ -39,19 +39,24 @@ def main() -> int:
         return 2
     try:
         _try_out()
-        listener = listen(given.socket)
-    except PermissionError as error:
-        print(f"{error.filename or 'marking sockets'}: {error.strerror}", file=sys.stderr)
+    except OSError as error:
+        print(f"cannot mark sockets: {error.strerror or error}", file=sys.stderr)
         return 1
+    try:
+        listener = listen(given.socket)
     except OSError as error:
         print(f"cannot listen at {given.socket}: {error.strerror or error}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, _end)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        # An exception would be lost where Python ignores them: in what it runs after a fork.
+        listener.shutdown(socket.SHUT_RDWR)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
     logging.info("listening at %s", given.socket)
     try:
         Agent(settings).serve(listener)
-    except (KeyboardInterrupt, SystemExit):
-        return 0
     finally:
         with suppress(OSError):
             os.unlink(given.socket)
@@ -59,16 +64,12 @@ def main() -> int:
 
 
 def _try_out() -> None:
-    """PermissionError: no socket of this namespace can be marked."""
+    """OSError: no socket of this namespace can be marked."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         try:
             set_header(sock, bytes((0, 0, 1, 4, 0, 0, 0, 0)))  # padding alone
         except PermissionError as error:
             raise PermissionError(error.errno, "the agent needs CAP_NET_RAW") from None
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

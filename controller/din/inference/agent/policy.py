@@ -40,12 +40,17 @@ class Caller:
         return cls(pid, user, frozenset((group, *others)))
 
 
+def covers(permit: Permit, caller: Caller) -> bool:
+    """Whatever the caller may claim by it."""
+    return caller.user in permit.users or not caller.groups.isdisjoint(permit.groups)
+
+
 def refusal(permits: Iterable[Permit], caller: Caller, option: Option) -> str:
     """Why the caller may not claim this: of the permit that comes closest. "": it may."""
     who = f"user {caller.user}"
     closest = (0, f"{who} may claim nothing here")
     for permit in permits:
-        if caller.user not in permit.users and not caller.groups & permit.groups:
+        if not covers(permit, caller):
             continue
         steps = (
             (option.tenant == permit.tenant, f"{who} may not speak for tenant {option.tenant}"),

@@ -3,7 +3,8 @@
 
 Whoever can connect is a stranger. Each connection has a thread of its own, and each user but a few of them:
 to read a message, and to close the file that came with it, can take as long as its sender likes (a socket
-that lingers, a file of a FUSE file system), which an event loop would wait for with everybody else.
+that lingers, a file of a FUSE file system), which an event loop would wait for with everybody else. For the
+same reason the thread that accepts closes no connection by itself: see `_dispose`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from typing import Final
@@ -21,16 +23,17 @@ from typing import Final
 from pydantic import ValidationError
 
 from din.inference.marking.claim import explain
-from din.inference.marking.flow import NoFlowError, settle
+from din.inference.marking.flow import NoFlowError, require, settle
 from din.inference.marking.linux import set_header
 from din.inference.marking.request import LARGEST, PATIENCE, Answer, Request
 
 from .config import Config
-from .policy import Caller, refusal
+from .policy import Caller, covers, refusal
 
 MOST_CONNECTIONS: Final = 256
 MOST_OF_A_USER: Final = 32
-_KINDS: Final = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
+#: Whom no permit names, all of them together: a user who has subordinate ones is many.
+_NOBODY: Final = -1
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +64,11 @@ def listen(path: str) -> socket.socket:
 
 def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        probe.setblocking(False)  # or it waits for a place in the queue
         try:
             probe.connect(path)
+        except BlockingIOError:
+            return True
         except ConnectionRefusedError:
             return False
         return True
@@ -84,49 +90,51 @@ class Agent:
                     return
                 # Descriptors or memory are short; the next one may find some.
                 _log.warning("cannot accept: %s", error)
-                threading.Event().wait(0.1)
+                time.sleep(0.1)
                 continue
-            self._take(connection)
+            try:
+                self._take(connection)
+            except OSError as error:
+                _log.warning("cannot take a connection: %s", error)
+                connection.close()
 
     def _take(self, connection: socket.socket) -> None:
-        try:
-            caller = Caller.of(connection)
-            with self._lock:
-                busy = self._open[caller.user] >= MOST_OF_A_USER or self._open.total() >= MOST_CONNECTIONS
-                if not busy:
-                    self._open[caller.user] += 1
-        except OSError:
-            connection.close()
-            return
+        caller = Caller.of(connection)
+        permitted = any(covers(each, caller) for each in self._config.permits)
+        account = caller.user if permitted else _NOBODY
+        with self._lock:
+            busy = self._open[account] >= MOST_OF_A_USER or self._open.total() >= MOST_CONNECTIONS
+            if not busy:
+                self._open[account] += 1
         if busy:
-            # With nothing read, nothing of the caller's is closed here.
             _answer(connection, Answer(error=f"too many requests of user {caller.user} at once", busy=True))
-            connection.close()
+            _dispose(connection)
             return
         try:
-            threading.Thread(target=self._attend, args=(connection, caller), daemon=True).start()
+            threading.Thread(target=self._attend, args=(connection, caller, account), daemon=True).start()
         except RuntimeError as error:  # the host has no more
             _log.warning("cannot attend to user %d: %s", caller.user, error)
-            self._release(caller)
-            connection.close()
+            self._release(account)
+            _dispose(connection)
 
-    def _attend(self, connection: socket.socket, caller: Caller) -> None:
+    def _attend(self, connection: socket.socket, caller: Caller, account: int) -> None:
         try:
             with connection:
                 try:
                     epoch = self._mark(connection, caller)
                     _answer(connection, Answer(epoch=epoch))
                 except RefusedError as error:
-                    _log.info("refused pid %d, user %d: %s", caller.pid, caller.user, error)
+                    # Some of it is the caller's text.
+                    _log.info("refused pid %d, user %d: %r", caller.pid, caller.user, str(error))
                     _answer(connection, Answer(error=str(error)))
         finally:
-            self._release(caller)
+            self._release(account)
 
-    def _release(self, caller: Caller) -> None:
+    def _release(self, account: int) -> None:
         with self._lock:
-            self._open[caller.user] -= 1
-            if not self._open[caller.user]:
-                del self._open[caller.user]
+            self._open[account] -= 1
+            if not self._open[account]:
+                del self._open[account]
 
     def _mark(self, connection: socket.socket, caller: Caller) -> int:
         """Returns the epoch whose key signed."""
@@ -137,7 +145,7 @@ class Agent:
             except ValidationError as error:
                 raise RefusedError(f"not a request: {explain(error)[:500]}") from None
             source, port = sock.getsockname()[:2]
-            if source == "::" or not port:
+            if sock.family == socket.AF_INET6 and (source == "::" or not port):
                 # Its routes are not ours, if it is of another namespace.
                 raise RefusedError("the socket has no source yet: bind it to an address and a port")
             keyring = self._config.keyring
@@ -174,15 +182,35 @@ def _receive(connection: socket.socket, stack: ExitStack) -> tuple[bytes, socket
     if len(descriptors) != 1 or flags & socket.MSG_CTRUNC:
         raise RefusedError("a request brings one socket")
     try:
-        sock = socket.socket(fileno=os.dup(descriptors[0]))
+        sock = socket.socket(fileno=descriptors[0])
     except OSError:
         raise RefusedError("what came with the request is not a socket") from None
-    stack.enter_context(sock)
-    if sock.family != socket.AF_INET6 or sock.proto != _KINDS.get(sock.type):
-        raise RefusedError("not a TCP or UDP socket of IPv6")
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise RefusedError("a listening socket sends nothing")
+    stack.callback(sock.detach)
+    try:
+        require(sock)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     return text, sock
+
+
+def _dispose(connection: socket.socket) -> None:
+    """Closes it, by a process that ends.
+
+    With it goes what its peer has sent and nobody read. That may be a socket that lingers: who closes its
+    last descriptor waits for as long as its owner has said, but not a process that exits (inet_release of
+    Linux).
+    """
+    ours, childs = socket.socketpair()
+    with ours, childs:
+        child = os.fork()
+        if not child:
+            try:
+                ours.close()
+                childs.recv(1)  # until nobody else has the connection
+            finally:
+                os._exit(0)
+        connection.close()
+    os.waitpid(child, 0)
 
 
 def _answer(connection: socket.socket, answer: Answer) -> None:

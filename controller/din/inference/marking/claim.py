@@ -47,6 +47,17 @@ class Claim(Record):
             raise ClaimError(explain(error)) from None
 
 
+def microseconds(deadline_ms: float | None) -> int:
+    """A claim's deadline. ClaimError: it is none."""
+    if deadline_ms is None:
+        return 0
+    if isinstance(deadline_ms, bool) or not isinstance(deadline_ms, (int, float)) or not deadline_ms > 0:
+        raise ClaimError(f"deadline_ms: a number, more than 0 ms, not {deadline_ms!r}")
+    if deadline_ms * 1000 >= DEADLINE_END:
+        raise ClaimError(f"deadline_ms: less than {DEADLINE_END / 1000:.0f} ms, not {deadline_ms!r}")
+    return max(1, int(deadline_ms * 1000))
+
+
 def explain(error: ValidationError) -> str:
     """Each field once, though all members of a union complain."""
     wrong: dict[str, list[str]] = {}

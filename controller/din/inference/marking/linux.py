@@ -20,14 +20,19 @@ def set_header(sock: socket.socket, header: bytes) -> None:
 
 def set_dscp(sock: socket.socket, traffic_class: TrafficClassName) -> int:
     """Claims a class by DSCP, for IPv4 and IPv6. What has no DSCP (best effort, and deterministic traffic,
-    which is admitted) gets 0. Returns the DSCP. Of TCP sockets Linux keeps the ECN bits.
+    which is admitted) gets 0. ECN bits stay as they are. Returns the DSCP.
     """
     dscp = DSCP.get(traffic_class, 0)
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+        _set_dscp(sock, socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp)
         # An IPv6 socket may lead to an IPv4 address, unless it was told not to.
         with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+            _set_dscp(sock, socket.IPPROTO_IP, socket.IP_TOS, dscp)
     else:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+        _set_dscp(sock, socket.IPPROTO_IP, socket.IP_TOS, dscp)
     return dscp
+
+
+def _set_dscp(sock: socket.socket, level: int, name: int, dscp: int) -> None:
+    # A datagram's ECN is its application's (QUIC has it), a segment's is TCP's own.
+    sock.setsockopt(level, name, dscp << 2 | sock.getsockopt(level, name) & 3)

@@ -25,8 +25,9 @@ ENVIRONMENT: Final = "DIN_AGENT"
 LARGEST: Final = 4096
 #: For how long either side waits for the other, in seconds.
 PATIENCE: Final = 2.0
-#: Before an agent that was busy is asked again.
+#: Before an agent that was busy is asked again: at first, and at most.
 _PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.2
 
 
 class AgentError(Exception):
@@ -54,19 +55,19 @@ def ask(path: str, sock: socket.socket, claim: Claim, peer: Peer | None) -> int:
     whole = None if peer is None else (*peer, 0, 0)[:4]
     request = Request.model_validate({"claim": claim, "peer": whole}).model_dump_json().encode()
     give_up = time.monotonic() + PATIENCE
-    answer = _exchange(path, request, sock)
-    while answer.busy and time.monotonic() < give_up:
-        time.sleep(_PAUSE)
-        answer = _exchange(path, request, sock)
+    pause = _PAUSE
+    while (answer := _exchange(path, request, sock, give_up)).busy and time.monotonic() + pause < give_up:
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     if answer.epoch is None:
         raise AgentError(f"the agent at {path} refused: {answer.error}")
     return answer.epoch
 
 
-def _exchange(path: str, request: bytes, sock: socket.socket) -> Answer:
+def _exchange(path: str, request: bytes, sock: socket.socket, give_up: float) -> Answer:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(max(0.001, give_up - time.monotonic()))
             connection.connect(path)
             # Who is busy may have answered already, and be gone.
             with suppress(BrokenPipeError):
@@ -74,6 +75,8 @@ def _exchange(path: str, request: bytes, sock: socket.socket) -> Answer:
             text = connection.recv(LARGEST)
     except ConnectionResetError:
         return Answer(error="it closed the connection unread", busy=True)
+    except BlockingIOError:
+        return Answer(error="it has more to do than it can queue", busy=True)
     except TimeoutError:
         raise AgentError(f"the agent at {path} did not answer within {PATIENCE:g} s") from None
     except OSError as error:

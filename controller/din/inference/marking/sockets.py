@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -15,13 +16,11 @@ from din.model.keys import EPOCH_SECONDS, GUARD_SECONDS, epoch_number
 from din.model.service import TrafficClassName
 
 from . import keyring as keyrings
-from .claim import Claim, ClaimError
-from .flow import NoFlowError, Peer, settle
+from .claim import Claim, ClaimError, microseconds
+from .flow import NoFlowError, Peer, require, settle
 from .keyring import Keyring
 from .linux import set_dscp, set_header
 from .request import AgentError, ask, default_socket
-
-_KINDS: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
 
 class How(StrEnum):
@@ -48,11 +47,11 @@ class _Wanted:
     agent: str
 
     def carry_out(self, sock: socket.socket) -> Marking:
-        dscp = set_dscp(sock, self.claim.traffic_class)
         try:
             flow = settle(sock, self.peer)
         except NoFlowError as error:
-            return Marking(How.DSCP, str(error), dscp)
+            return Marking(How.DSCP, str(error), set_dscp(sock, self.claim.traffic_class))
+        dscp = set_dscp(sock, self.claim.traffic_class)
         try:
             keyring = self.keyring or keyrings.from_environment()
             if keyring is None:
@@ -63,6 +62,8 @@ class _Wanted:
             return Marking(How.OPTION, "", dscp, key.epoch)
         except PermissionError:
             why = "the process has no CAP_NET_RAW"
+        except OSError as error:
+            why = f"Linux does not set the option: {error.strerror or error}"
         except ValueError as error:  # also of the keyring's file
             why = str(error)
         try:
@@ -89,7 +90,8 @@ def mark(
     A TCP socket is marked before `connect`, and ``peer`` is what `connect` will be given, its host as an
     address; the socket is bound to its source by that. A connected one is marked from its next packet on,
     too late to be steered by it. UDP sockets are connected first, and their datagrams are no longer than the
-    path MTU: of a fragment the option is not read.
+    path MTU: of a fragment the option is not read. For TLS, mark what `ssl.SSLContext.wrap_socket` made of a
+    socket that is not connected, or see `moved`; for asyncio, mark and connect, then pass it as ``sock``.
 
     ``deadline_ms``: for each packet to arrive in, from the ingress leaf on. ``cookie``: (instance, session),
     as the controller gave them. ``keyring``: default is what $DIN_KEYRING names. ``agent``: the host agent's
@@ -98,18 +100,17 @@ def mark(
     A mark is true in one epoch. While the socket object lives, a thread renews it at each epoch's beginning;
     who has the descriptor alone calls `refresh` itself. It may block for as long as the agent does: 2 s.
 
-    ClaimError (a ValueError): what cannot be said. ValueError: it is not known where the socket leads.
-    OSError: there is no way there.
+    ClaimError (a ValueError): what cannot be said. ValueError: it is not known where the socket leads, or it
+    is none of TCP or UDP. OSError: there is no way there, or the socket is closed.
     """
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in _KINDS:
-        raise ValueError(f"not a TCP or UDP socket: {sock.family.name}, {sock.type.name}")
+    require(sock)
     claim = Claim.of(
         tenant=tenant,
         service=service,
-        label=label or 0,
+        label=0 if label is None else label,
         traffic_class=traffic_class,
-        deadline=_microseconds(deadline_ms),
-        cookie=cookie or (0, 0),
+        deadline=microseconds(deadline_ms),
+        cookie=(0, 0) if cookie is None else cookie,
     )
     wanted = _Wanted(claim, peer, keyring, agent or default_socket())
     marking = wanted.carry_out(sock)
@@ -127,14 +128,6 @@ def moved(old: socket.socket, new: socket.socket) -> None:
     _marks.move(old, new)
 
 
-def _microseconds(deadline_ms: float | None) -> int:
-    if deadline_ms is None:
-        return 0
-    if not deadline_ms > 0:
-        raise ClaimError(f"deadline_ms: more than 0 ms, not {deadline_ms}")
-    return max(1, round(min(deadline_ms, 1e9) * 1000))
-
-
 class _Marks:
     """Of all sockets that are still there."""
 
@@ -145,6 +138,12 @@ class _Marks:
         self._lock = threading.Lock()
         self._marks: WeakKeyDictionary[socket.socket, tuple[_Wanted, Marking]] = WeakKeyDictionary()
         self._thread: threading.Thread | None = None
+
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        # A thread that the child does not have may hold it.
+        self._lock = threading.Lock()
 
     def keep(self, sock: socket.socket, wanted: _Wanted, marking: Marking) -> None:
         with self._lock:
