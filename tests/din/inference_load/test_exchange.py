@@ -208,6 +208,8 @@ async def test_the_longest_gap_is_that_before_the_token_that_never_came() -> Non
         '{"choices": [{}]}',
         '{"id": 3}',
         '{"choices": [{"delta": 5}]}',
+        '{"choices": [], "usage": {"completion_tokens": "many"}}',
+        "[" * 100_000,
     ],
 )
 async def test_what_is_no_completion_is_an_error(event: str) -> None:
@@ -241,3 +243,17 @@ async def test_connections_over_ipv6_are_named_too() -> None:
         found = await exchanger.send(_request(), f"http://[::1]:{port}/v1", "m")
     assert (found.status, found.remote_address) == ("429", "::1")
     assert [(found.local_address, found.local_port)] == peers
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_an_error() -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
+        writer.write(head + b"none")
+
+    listening = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+    async with listening, _exchanger() as exchanger:
+        port = listening.sockets[0].getsockname()[1]
+        found = await exchanger.send(_request(), f"http://127.0.0.1:{port}/v1", "m")
+    assert found.status == "error"
+    assert "DecodingError" in found.detail

@@ -116,6 +116,12 @@ async def test_what_a_killed_process_wrote_is_read(tmp_path: Path) -> None:
             ["--model", "chat=m", "--choose", "least-queue", "--instance", "chat,a"],
             "--instance is SERVICE,NAME",
         ),
+        (["--model", "chat=m", "--base-url", "chat=10.0.0.1:8000/v1"], "not '10.0.0.1:8000/v1'"),
+        (["--model", "chat=m", "--base-url", "chat=http://x:port/v1"], "not 'http://x:port/v1': Port"),
+        (
+            ["--model", "chat=m", "--choose", "least-queue", "--instance", "chat,a,http://x,http://[x"],
+            "not 'http://[x': Invalid IPv6",
+        ),
         (["--timeout", "0"], "--timeout must be positive"),
         (["--scale-bytes", "-1"], "--scale-bytes must be positive"),
     ],
@@ -139,6 +145,20 @@ def test_a_file_that_is_not_there_or_not_a_schedule(
     (tmp_path / "bad").write_text("{}\n")
     assert main([*fixed, str(tmp_path / "bad")]) == 1
     assert f"{tmp_path / 'bad'}:1: at_seconds: is missing" in capsys.readouterr().err
+    (tmp_path / "bad").write_bytes(b"\x1f\x8b\x08")
+    assert main([*fixed, str(tmp_path / "bad")]) == 1
+    assert f"{tmp_path / 'bad'}:1: not JSON" in capsys.readouterr().err
+
+
+async def test_a_full_disk_is_told_of_and_ends_it(tmp_path: Path) -> None:
+    """At once, and not when the last request is answered."""
+    path = tmp_path / "schedule.jsonl"
+    write_schedule([Request(at, "chat", 10, 1, False, f"r{at}") for at in (0.0, 1e12)], path)
+    async with serving() as server:
+        process = await _start(path, Path("/dev/full"), server, *NOW)
+        _, told = await process.communicate()
+    assert process.returncode == 1
+    assert told.decode() == "din.inference.load: [Errno 28] No space left on device: '/dev/full'\n"
 
 
 @pytest.mark.parametrize(

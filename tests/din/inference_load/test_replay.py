@@ -37,7 +37,7 @@ def test_the_first_seconds_are_counted_from_the_first_request() -> None:
 def test_a_trace_becomes_a_schedule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace, out = tmp_path / "burst.csv", tmp_path / "schedule.jsonl"
     trace.write_text(TRACE)
-    scales = ["--rate", "2", "--lengths", "0.5", "--seconds", "6"]
+    scales = ["--rate", "2", "--lengths", "0.5", "--seconds", "7.1"]
     assert main(["burstgpt", str(trace), "--out", str(out), "--service", "chat", *scales]) == 0
     assert capsys.readouterr().out == "3 requests in 7.0 s\n"
     found = list(read_schedule(out))
@@ -46,6 +46,14 @@ def test_a_trace_becomes_a_schedule(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("burst.chat.0", 2.0, 236, 9, False),
         ("burst.chat.2", 7.0, 544, 1, False),
     ]
+
+
+def test_seconds_are_those_of_the_schedule(tmp_path: Path) -> None:
+    """Though the trace's first line is not its earliest."""
+    trace, out = tmp_path / "burst.csv", tmp_path / "schedule.jsonl"
+    trace.write_text(TRACE)
+    assert main(["burstgpt", str(trace), "--out", str(out), "--service", "chat", "--seconds", "14"]) == 0
+    assert [r.at_seconds for r in read_schedule(out)] == [0.0, 4.0]
 
 
 def test_what_goes_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +68,10 @@ def test_what_goes_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
         main([*fixed, "--rate", "0"])
     assert ended.value.code == 2
     assert "rate is a positive number" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*fixed, "--seconds", "nan"])
+    assert ended.value.code == 2
+    assert "seconds is a positive number" in capsys.readouterr().err
+    trace.write_text(TRACE)
+    assert main(["burstgpt", str(trace), "--out", "/dev/full", "--service", "chat"]) == 1
+    assert "/dev/full: [Errno 28]" in capsys.readouterr().err

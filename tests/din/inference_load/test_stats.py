@@ -155,11 +155,13 @@ def test_percentiles_are_numpys(percent: float) -> None:
     assert found.low <= found.value <= found.high
 
 
-def test_p99_is_told_from_a_thousand_samples_on() -> None:
+def test_a_tail_is_told_of_samples_that_have_one() -> None:
     data = np.random.default_rng(7).random(1000)
     assert stats.percentile(data[:999], 99) is None
     assert stats.percentile(data, 99) is not None
-    assert stats.percentile(data[:3], 95) is not None
+    assert stats.percentile(data[:71], 95) is None
+    assert stats.percentile(data[:72], 95) is not None
+    assert stats.percentile(data[:3], 50) is not None
     assert stats.percentile([], 50) is None
 
 

@@ -37,7 +37,7 @@ Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tok
 def write(tmp_path: Path) -> Callable[[str], Path]:
     def one(text: str) -> Path:
         path = tmp_path / "trace"
-        path.write_text(text)
+        path.write_bytes(text.encode(errors="surrogateescape"))
         return path
 
     return one
@@ -95,6 +95,10 @@ def test_burstgpt_of_the_first_edition_has_fewer_columns(write: Write) -> None:
         ("azure", AZURE.replace("109", ""), 3, "GeneratedTokens"),
         ("azure", AZURE.replace(",109", ""), 3, "line"),
         ("azure", "", 1, "TIMESTAMP"),
+        ("azure", AZURE.replace("396", "39\udcff"), 3, "ContextTokens"),
+        ("azure", "\x1f\udc8b\x08\x00", 1, "TIMESTAMP"),  # compressed
+        ("mooncake", "\x1f\udc8b\x08\x00", 1, "line"),
+        ("mooncake", MOONCAKE + "\udcff\n", 3, "line"),
         ("burstgpt", BURSTGPT.replace("45.5", "later"), 3, "Timestamp"),
         ("burstgpt", BURSTGPT.replace("45.5", "inf"), 3, "Timestamp"),
         ("burstgpt", BURSTGPT.replace("Request tokens", "Requests"), 1, "Request tokens"),

@@ -39,7 +39,17 @@ def refused(body: Any, chat: bool = True) -> dict[str, Any]:
         ({"max_completion_tokens": 0}, "max_completion_tokens"),
         ({"stream": 1}, "stream"),
         ({"stream_options": [1]}, "stream_options"),
-        ({"stream_options": {"include_usage": "yes"}}, "include_usage"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": True, "stream_options": {"include_usage": "yes"}}, "include_usage"),
+        ({"temperature": 10**30}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"top_p": True}, "top_p"),
+        ({"stop": 5}, "stop"),
+        ({"stop": [""]}, "stop"),
+        ({"stop": ["a", None]}, "stop"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"kv_transfer_params": "x"}, "kv_transfer_params"),
         ({"messages": []}, "messages"),
         ({"messages": "Hello"}, "messages"),
@@ -68,6 +78,7 @@ def test_what_is_no_json_object() -> None:
 def test_an_unknown_model() -> None:
     error = refused(CHAT | {"model": "gpt"})
     assert (error["status"], error["code"]) == (404, "model_not_found")
+    assert error["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -79,20 +90,28 @@ def test_a_prompt_that_leaves_no_room(chat: bool) -> None:
         ) | fields
 
     assert parse(json.dumps(body(900, max_tokens=100)).encode(), chat, LIMITS).prompt_tokens == 900
-    assert parse(json.dumps(body(999)).encode(), chat, LIMITS).max_tokens == 1
+    assert parse(json.dumps(body(999)).encode(), chat, LIMITS).max_tokens == 1  # less than the default
     for long in (body(900, max_tokens=101), body(1000), body(5000)):
         error = refused(long, chat)
         assert (error["status"], error["code"]) == (400, "context_length_exceeded")
         assert "1000 tokens" in error["message"]
 
 
+def test_a_prompt_that_scaled_bytes_make_long_is_told_so() -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(json.dumps(PLAIN).encode(), False, Limits(("llama",), context=100, byte_scale=0.01))
+    assert "300 in the prompt (its bytes are scaled by 0.01)" in str(caught.value)
+
+
 def test_what_may_be_left_out() -> None:
     completion = parse(json.dumps(CHAT).encode(), True, LIMITS)
     assert not completion.stream
-    assert completion.natural
+    assert completion.finish == "stop"
     assert completion.prompt_tokens == 3
-    completion = parse(json.dumps(CHAT | {"max_completion_tokens": 7, "stop": ["x"]}).encode(), True, LIMITS)
-    assert (completion.max_tokens, completion.natural) == (7, False)
+    completion = parse(json.dumps(CHAT | {"max_completion_tokens": 7, "stop": ["X"]}).encode(), True, LIMITS)
+    assert (completion.max_tokens, completion.finish, completion.characters) == (7, "length", None)
+    completion = parse(json.dumps(PLAIN).encode(), False, LIMITS)
+    assert (completion.max_tokens, completion.finish) == (16, "length")
 
 
 def test_all_forms_of_content() -> None:
@@ -113,7 +132,10 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ("model", "messages", "prompt", "n", "max_tokens", "stream", "stream_options", "kv_transfer_params")
+FIELDS = (
+    *("model", "messages", "prompt", "n", "max_tokens", "stream", "stream_options", "stop", "temperature"),
+    "kv_transfer_params",
+)
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), values), st.booleans())

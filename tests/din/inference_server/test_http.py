@@ -8,10 +8,14 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
+import openai
 import pytest
+from din.inference.server import http1
 from din.inference.server.http1 import LARGEST_BODY
+from din.inference.server.metrics import Metrics
 from din.inference.server.server import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -139,19 +143,94 @@ async def test_any_bytes(pieces: list[bytes]) -> None:
         assert (await state(server))["running"] == 0
 
 
-async def test_a_body_beyond_reason() -> None:
-    async with Server(options()) as server, connection(server) as (_, writer):
-        size = LARGEST_BODY * 2
-        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_body_beyond_reason_is_refused_in_words_that_arrive(chunked: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(2 * LARGEST_BODY >> 16):
+            yield bytes(1 << 16)
 
-        async def fill() -> None:
-            for _ in range(size >> 16):
+    headers = {} if chunked else {"Content-Length": str(2 * LARGEST_BODY)}
+    async with Server(options()) as server, httpx.AsyncClient(verify=False) as http:
+        found = await http.post(url(server, "/v1/completions"), content=pieces(), headers=headers)
+        assert (found.status_code, str(LARGEST_BODY) in found.text) == (413, True)
+        assert (await state(server))["waiting"] == 0
+
+
+async def test_who_asks_first_is_not_told_to_send_a_body_beyond_reason() -> None:
+    async with Server(options()) as server, connection(server) as (reader, writer):
+        length = f"Content-Length: {LARGEST_BODY + 1}"
+        writer.write(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\n{length}\r\n".encode())
+        writer.write(b"Expect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 413")
+
+
+async def test_a_refused_client_that_goes_on_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "LINGER", 0.1)
+    async with Server(options()) as server, connection(server) as (_, writer):
+        writer.write(b"nonsense\r\n\r\n")
+
+        async def go_on() -> None:
+            while True:
                 writer.write(bytes(1 << 16))
                 await writer.drain()
 
         with pytest.raises(ConnectionError):
-            await fill()
-        assert (await state(server))["waiting"] == 0
+            await go_on()
+
+
+async def test_heads_are_answered_without_a_body() -> None:
+    async with Server(options()) as server, connection(server) as (reader, writer):
+        for path, status in (
+            ("/health", 200),
+            ("/metrics", 200),
+            ("/nothing", 404),
+            ("/v1/completions", 405),
+        ):
+            writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            assert int(head.split()[1]) == status, path
+            assert "content-length: " in head
+        writer.write(completion(tokens=1))  # what comes next is not taken for a body
+        assert (await answer(reader))[0] == 200
+
+
+async def test_who_does_not_read_answers_gets_no_more_of_them() -> None:
+    count, large = 2000, "m" * 8000
+    async with Server(options(served_models=(large,))) as server, connection(server) as (reader, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        await writer.drain()
+        (made,) = server._connections
+        async with asyncio.timeout(5):
+            while not made._stuck:
+                await asyncio.sleep(0.001)
+        for _ in range(10):
+            assert made._transport.get_write_buffer_size() < 200_000
+            await state(server)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert [(await answer(reader))[0] for _ in range(count)] == [200] * count
+
+
+async def test_what_fails_for_one_request_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = Metrics.finished
+
+    def once(self: Metrics, *arguments: Any) -> None:
+        monkeypatch.setattr(Metrics, "finished", recorded)
+        raise ValueError("a bug")
+
+    async with Server(options()) as server, client(server) as ai:
+
+        async def one() -> Any:
+            return await ai.completions.create(model="llama", prompt="a", max_tokens=3)
+
+        await asyncio.gather(one(), one(), one())  # all connected
+        monkeypatch.setattr(Metrics, "finished", once)
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(*(one() for _ in range(3)), return_exceptions=True)
+        assert sum(isinstance(each, openai.APIConnectionError) for each in found) == 1
+        assert sum(not isinstance(each, Exception) for each in found) == 2
+        await until(server, running=0, kv_blocks_used=0)
 
 
 async def test_headers_leave_before_the_first_token() -> None:
@@ -164,6 +243,17 @@ async def test_headers_leave_before_the_first_token() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await reader.read(1)
+
+
+async def test_a_stream_to_an_old_client_ends_with_its_connection() -> None:
+    """HTTP/1.0 knows no chunks."""
+    async with Server(options()) as server, connection(server) as (reader, writer):
+        writer.write(completion(5, stream=True).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    events = body.split(b"\n\n")
+    assert all(event.startswith(b"data: {") for event in events[:5])
+    assert events[5:] == [b"data: [DONE]", b""]
 
 
 @pytest.mark.parametrize("stream", [True, False])

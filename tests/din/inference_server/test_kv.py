@@ -6,6 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import resource
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from din.inference.server import kv
+from din.inference.server import kv, remote
 from din.inference.server.options import Role
 from din.inference.server.server import Server
 from din.model.emulated import Scale
@@ -145,11 +148,11 @@ async def test_the_cache_is_held_until_it_is_fetched_and_given_once() -> None:
         assert (params["remote_host"], params["remote_port"]) == first.kv_addresses[0]
         await until(first, held=1, kv_blocks_used=32)
         address = first.kv_addresses[0]
-        assert await kv.fetch(address, params["remote_request_id"], 0) == 500_000
+        await kv.fetch(address, params["remote_request_id"], 500_000, 0)
         await until(first, held=0, kv_blocks_used=0)
         for handle in (params["remote_request_id"], "nothing", ""):
             with pytest.raises(kv.TransferError, match="knows no such"):
-                await kv.fetch(address, handle, 0)
+                await kv.fetch(address, handle, 500_000, 0)
 
 
 async def test_who_waits_for_memory_goes_on_when_a_cache_is_fetched() -> None:
@@ -157,7 +160,7 @@ async def test_who_waits_for_memory_goes_on_when_a_cache_is_fetched() -> None:
         params = await ask_for_prefill(first, 500)
         second = asyncio.create_task(ask_for_prefill(first, 500))
         await until(first, held=1, waiting=1, running=0)
-        await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 0)
+        await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 500_000, 0)
         async with asyncio.timeout(5):
             assert (await second)["do_remote_prefill"]
 
@@ -272,7 +275,7 @@ async def test_reset_drops_caches_that_are_held() -> None:
         await http.post(url(first, "/admin/reset"))
         await until(first, held=0, kv_blocks_used=0)
         with pytest.raises(kv.TransferError):
-            await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 0)
+            await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 500_000, 0)
 
 
 async def test_places_where_no_cache_can_be_cost_only_the_prefill() -> None:
@@ -303,4 +306,160 @@ async def test_garbage_at_the_kv_port() -> None:
                     assert await reader.read() in (b"", bytes(8))
             writer.close()
         params = await ask_for_prefill(first, 10)
-        assert await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 0) == 10_000
+        await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 10_000, 0)
+
+
+async def test_a_cache_of_another_size_is_none() -> None:
+    async with pair({"kv_bytes_per_token": "2kB"}) as (first, second):
+        assert (await complete(second)).usage.completion_tokens == 5
+        found = await samples(second)
+        await until(first, held=0, kv_blocks_used=0)
+    assert found["din_kv_transfer_failures_total"] == 1
+    assert found["din_kv_transfer_bytes_total{direction=received}"] == 0
+    assert found["vllm:prompt_tokens_total"] == 500
+
+
+@pytest.mark.parametrize("who", ["fetches", "offers"])
+async def test_a_peer_that_falls_silent_is_given_up_in_the_middle(
+    who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kv, "STALL_TIMEOUT", 0.3)
+    # So that it does not fit into the sockets' buffers.
+    async with Server(options(role=Role.PREFILL, kv_bytes_per_token="100kB")) as first:
+        params = await ask_for_prefill(first, 500)
+        reader, writer = await asyncio.open_connection(*first.kv_addresses[0], limit=1 << 16)
+        if who == "fetches":
+            writer.write(params["remote_request_id"].encode() + b"\n")
+            await reader.readexactly(8 + 1000)  # and no more
+            await until(first, held=0, kv_blocks_used=0)
+        else:
+            begin = asyncio.get_running_loop().time()
+            silent = await asyncio.start_server(
+                lambda _r, w: w.write((50_000_000).to_bytes(8, "big") + bytes(1000)), "127.0.0.1", 0
+            )
+            async with silent:
+                address = silent.sockets[0].getsockname()[:2]
+                with pytest.raises(kv.TransferError, match=r"nothing came for 0\.3 s"):
+                    await kv.fetch(address, "a", 50_000_000, 0)
+            assert asyncio.get_running_loop().time() - begin < 2
+        writer.close()
+
+
+async def test_who_fetches_slowly_is_waited_for_as_long_as_something_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kv, "STALL_TIMEOUT", 0.3)
+    async with Server(options(role=Role.PREFILL, kv_bytes_per_token="100kB")) as first:
+        params = await ask_for_prefill(first, 500)
+        with socket.socket() as sock:
+            sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10
+            )  # what was sent was read, or nearly
+            sock.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, first.kv_addresses[0])
+            await loop.sock_sendall(sock, params["remote_request_id"].encode() + b"\n")
+            left, begin = 8 + 50_000_000, loop.time()
+            while left:
+                pause = left - 7_000_000
+                while left > max(pause, 0):
+                    data = await loop.sock_recv(sock, 64 << 10)
+                    assert data, f"it hung up {left} bytes before the end"
+                    left -= len(data)
+                await asyncio.sleep(0.1)
+            assert loop.time() - begin > 2 * kv.STALL_TIMEOUT
+
+
+async def test_who_offers_slowly_is_waited_for_as_long_as_something_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kv, "STALL_TIMEOUT", 0.3)
+    parts, pause = 8, 0.1
+
+    async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((parts * 1000).to_bytes(8, "big"))
+        for _ in range(parts):
+            await asyncio.sleep(pause)
+            writer.write(bytes(1000))
+        writer.close()
+
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as slow:
+        begin = asyncio.get_running_loop().time()
+        await kv.fetch(slow.sockets[0].getsockname()[:2], "a", parts * 1000, 0)
+        assert asyncio.get_running_loop().time() - begin >= parts * pause > kv.STALL_TIMEOUT
+
+
+async def test_without_descriptors_a_transfer_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """The listener survives, and who has connected is served when there are some again."""
+    async with Server(options(role=Role.PREFILL)) as first:
+        params = await ask_for_prefill(first, 500)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.ExitStack() as held:
+            sock = held.enter_context(socket.socket())
+            sock.setblocking(False)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno() + 8, hard))
+            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.suppress(OSError):
+                while True:
+                    held.enter_context(open(os.devnull))
+            await asyncio.get_running_loop().sock_connect(sock, first.kv_addresses[0])
+            async with asyncio.timeout(5):
+                while "has to wait" not in caplog.text:
+                    await asyncio.sleep(0.01)
+        await kv.fetch(first.kv_addresses[0], params["remote_request_id"], 500_000, 0)
+
+
+async def test_a_prefill_server_that_is_not_there_is_avoided_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    original = remote.post
+
+    async def spy(url: str, *arguments: Any) -> tuple[int, bytes]:
+        asked.append(url)
+        return await original(url, *arguments)
+
+    monkeypatch.setattr(remote, "post", spy)
+    async with Server(options(role=Role.PREFILL)) as good:
+        dead = "http://127.0.0.1:9"
+        prefillers = remote.Prefillers((dead, url(good)))
+        fields = {"model": MODEL, "prompt": "a"}
+        for _ in range(4):
+            assert (await prefillers.compute("/v1/completions", fields, "")).port
+        assert [each.startswith(dead) for each in asked].count(True) == 1
+        # It is asked all the same where nobody else is left.
+        await good.__aexit__()
+        with pytest.raises(kv.TransferError, match=r"127\.0\.0\.1:9"):
+            await prefillers.compute("/v1/completions", fields, "")
+
+
+def test_a_prefill_server_whose_host_is_gone_is_noticed_before_it_answers() -> None:
+    """In a network of its own, which is cut while the prompt is computed."""
+    code = """if True:
+        import asyncio, subprocess, time
+        from din.inference.server import http_client
+        def ip(*words): subprocess.run(["ip", *words], check=True)
+        ip("link", "set", "lo", "up")
+        http_client.KEEPALIVE_IDLE = 1
+        http_client._KEEPALIVE_PROBES = 1
+        async def main():
+            asked = asyncio.Event()
+            async def silent(reader, writer):
+                await reader.readuntil(b"\\r\\n\\r\\n")
+                asked.set()
+                await asyncio.sleep(60)
+            server = await asyncio.start_server(silent, "127.0.0.1", 8000)
+            post = asyncio.create_task(http_client.post("http://127.0.0.1:8000/", b"{}", [], 60))
+            await asked.wait()
+            ip("link", "set", "lo", "down")
+            begin = time.monotonic()
+            try:
+                await post
+            except OSError as error:
+                print(time.monotonic() - begin)
+        asyncio.run(main())
+    """
+    unshared = ["unshare", "--user", "--map-root-user", "--net"]
+    run = subprocess.run([*unshared, sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 10

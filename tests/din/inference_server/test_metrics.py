@@ -23,6 +23,10 @@ TIMED = (
     *("time_to_first_token", "inter_token_latency", "request_time_per_output_token", "e2e_request_latency"),
     *("request_queue_time", "request_prefill_time", "request_decode_time", "request_inference_time"),
 )
+SIZED = (
+    *("request_prompt_tokens", "request_generation_tokens", "request_max_num_generation_tokens"),
+    *("request_params_max_tokens", "request_params_n", "iteration_tokens_total"),
+)
 
 
 async def test_names_and_labels() -> None:
@@ -34,6 +38,13 @@ async def test_names_and_labels() -> None:
     )
     assert {f"vllm:{name}_total" for name in COUNTED} <= set(found)
     assert {f"vllm:{name}_seconds_{part}" for name in TIMED for part in ("sum", "count")} <= set(found)
+    assert {f"vllm:{name}_{part}" for name in SIZED for part in ("sum", "count")} <= set(found)
+    buckets = [name for name in found if name.startswith("vllm:request_prompt_tokens_bucket")]
+    # Of 1, 2, 5 up to the context of 8192, as vLLM's build_1_2_5_buckets gives them.
+    bounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    assert buckets == [f"vllm:request_prompt_tokens_bucket{{le={each}.0}}" for each in bounds] + [
+        "vllm:request_prompt_tokens_bucket{le=+Inf}"
+    ]
     assert f'vllm:num_requests_running{{engine="0",model_name="{MODEL}"}} 0.0' in text
     assert found["vllm:cache_config_info{block_size=16,enable_prefix_caching=False,num_gpu_blocks=4096}"] == 1
     assert "vllm:e2e_request_latency_seconds_bucket{le=0.3}" in found
@@ -43,7 +54,7 @@ async def test_counts_are_those_of_the_requests() -> None:
     async with Server(options()) as server, client(server) as ai:
         for _ in range(3):
             await ai.completions.create(model=MODEL, prompt="abc " * 10, max_tokens=5)
-        await ai.completions.create(model=MODEL, prompt="abc")
+        await ai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "abc"}])
         found = await samples(server)
     generated = found["vllm:generation_tokens_total"]
     assert generated > 15
@@ -58,6 +69,10 @@ async def test_counts_are_those_of_the_requests() -> None:
     ):
         assert found[f"vllm:{name}_seconds_count"] == 4, name
     assert found["vllm:inter_token_latency_seconds_count"] == generated - 4
+    assert found["vllm:request_prompt_tokens_sum"] == 31
+    assert found["vllm:request_generation_tokens_sum"] == generated
+    assert found["vllm:request_generation_tokens_count"] == found["vllm:request_params_n_sum"] == 4
+    assert found["vllm:iteration_tokens_total_sum"] == 31 + generated
 
 
 async def test_times_add_up_and_are_the_profiles() -> None:

@@ -79,6 +79,23 @@ async def test_an_answer_that_nothing_cuts_stops() -> None:
     assert chat.usage.completion_tokens == tokens.natural_length(tokens.seed_of(b"What is a switch?"))
 
 
+async def test_a_stop_sequence_ends_the_answer_and_is_no_part_of_it() -> None:
+    text = answer("What is a switch?", 20)
+    for stop in (text[20:24], [text[22:29], text[41:45]], [text[61:65], "never", text[:1]]):
+        sequences = [stop] if isinstance(stop, str) else stop
+        begin, end = min((text.find(each), text.find(each) + len(each)) for each in sequences if each in text)
+        async with Server(options()) as server, client(server) as ai:
+            fields: Any = {"model": MODEL, "messages": MESSAGES, "max_tokens": 20, "stop": stop}
+            whole = await ai.chat.completions.create(**fields)
+            stream = await ai.chat.completions.create(**fields, stream=True)
+            chunks = [chunk.choices[0] async for chunk in stream]
+        assert whole.choices[0].message.content == text[:begin]
+        assert "".join(chunk.delta.content or "" for chunk in chunks) == text[:begin]
+        assert whole.choices[0].finish_reason == chunks[-1].finish_reason == "stop"
+        # Its tokens were generated all the same.
+        assert whole.usage.completion_tokens == len(chunks) == -(-end // tokens.BYTES_PER_TOKEN)
+
+
 async def test_the_synchronous_client() -> None:
     def use(base: str) -> tuple[Any, list[Any], list[str]]:
         with openai.OpenAI(base_url=base, api_key="none", max_retries=0) as ai:
@@ -118,7 +135,7 @@ async def test_a_full_server_answers_429_and_when_to_come_again() -> None:
         with pytest.raises(openai.RateLimitError) as full:
             await one()
         assert full.value.response.headers["retry-after"] == "1"
-        assert full.value.code == "queue_full"
+        assert (full.value.type, full.value.code) == ("requests", "rate_limit_exceeded")
         await first
         await second
         # The client's own retries get it through.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from din.inference.server.scheduler import CATCH_UP_SECONDS, QueueFull, Scheduler, Sequence, State
 from hypothesis import given
@@ -92,7 +93,42 @@ def test_prompts_are_computed_in_chunks_between_which_others_decode() -> None:
     before = decoding.generated
     now = run(batch, until=1.0 + 40 * 0.030)
     assert decoding.generated - before == pytest.approx((now - 1.0) / 0.030, abs=2)
-    assert decoding.gap == pytest.approx(0.020 + 100 / 10_000)
+    assert decoding.gap == pytest.approx(0.020 + 99 / 10_000)  # it is one of the hundred itself
+
+
+def test_what_waits_behind_a_long_prompt_is_in_the_queue() -> None:
+    """As vLLM counts: it has a place, but no step has tokens for it."""
+    batch = scheduler(chunk=500)
+    long, short = submit(batch, 5000, 1), submit(batch, 100, 1)
+    run(batch, until=0.001)
+    assert (long.state, short.state) == (State.RUNNING, State.WAITING)
+    assert (len(batch.running), batch.queued) == (1, 1)
+    run(batch)
+    assert times(long)[:2] == pytest.approx((0.0, 0.5))
+    assert times(short)[:2] == pytest.approx((0.5, 0.51))
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+@pytest.mark.parametrize(("places", "chunk"), [(1, 1000), (64, 100)])
+def test_under_poisson_arrivals_the_first_token_waits_as_queueing_theory_says(
+    load: float, places: int, chunk: int
+) -> None:
+    """Prompts of one length and answers of one token are an M/D/1 queue, in chunks or not: the mean wait is
+    load * service / (2 * (1 - load)) (Pollaczek and Khinchine)."""
+    batch = scheduler(chunk=chunk, max_sequences=places, max_queue=100_000, kv_blocks=10**9)
+    service = 0.1
+    arrivals = np.cumsum(np.random.default_rng(1).exponential(service / load, 10_000)).tolist()
+    sequences = []
+    for at in arrivals:
+        while batch.due is not None and batch.due <= at:
+            batch.step(batch.due)
+        sequences.append(submit(batch, 1000, 1, now=at))
+    run(batch)
+    wait = np.mean([times(each)[1] for each in sequences]) - service
+    # A prompt's end shares its chunk with the next one's beginning: a first token is that much late at most.
+    shared = 0.0 if places == 1 else chunk / 10_000
+    expected = load * service / (2 * (1 - load))
+    assert 0.9 * expected < wait < 1.1 * expected + shared
 
 
 def test_two_prompts_share_a_chunk() -> None:

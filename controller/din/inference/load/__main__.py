@@ -6,18 +6,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import io
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 
 from .choice import ByNetwork, Choice, Endpoint, LeastQueue, Target
 from .exchange import Exchanger
 from .generator import RunClock, generate
-from .outcome import Outcome, dump
+from .outcome import Generator, Outcome, dump
 from .request import Request, ScheduleError, read_schedule
 
 
@@ -84,12 +87,47 @@ def _choice(arguments: argparse.Namespace, services: set[str], parser: argparse.
             parser.error(f"--instance is SERVICE,NAME,URL,METRICS, not {value!r}")
         endpoints.setdefault(parts[0], []).append(Endpoint(*parts[1:]))
     places = ("--base-url", set(urls)) if arguments.choose == "network" else ("--instance", set(endpoints))
+    for url in [
+        *urls.values(),
+        *(each for found in endpoints.values() for one in found for each in one.urls),
+    ]:
+        if (why := _no_url(url)) is not None:
+            parser.error(f"http://ADDRESS:PORT/… is expected, not {url!r}{why}")
     for option, have in (("--model", set(models)), places):
         for service in sorted(services - have):
             parser.error(f"the schedule has requests for {service}, but no {option} {service} is given")
     if arguments.choose == "least-queue":
         return LeastQueue(endpoints, models)
     return ByNetwork({each: Target(urls[each], models[each]) for each in services})
+
+
+def _no_url(text: str) -> str | None:
+    """None: it is one."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:
+        return f": {error}"
+    return None if good else ""
+
+
+class _Output:
+    """Whole lines at once: whoever kills this process loses none that was written. OSError names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: io.FileIO = path.open("wb", buffering=0)
+
+    def write(self, record: Outcome | Generator) -> None:
+        data = memoryview(f"{dump(record)}\n".encode())
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+    def close(self) -> None:
+        self._file.close()
 
 
 async def _run(arguments: argparse.Namespace, schedule: Sequence[Request], choice: Choice) -> None:
@@ -100,17 +138,14 @@ async def _run(arguments: argparse.Namespace, schedule: Sequence[Request], choic
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await exchanger.warm_up()
     polling = asyncio.create_task(choice.poll(arguments.poll)) if isinstance(choice, LeastQueue) else None
-    # Whole lines at once: whoever kills this process loses none that was written.
-    with arguments.out.open("w", encoding="utf-8", buffering=1) as file:
-
-        def write(found: Outcome) -> None:
-            file.write(dump(found) + "\n")
-
+    with closing(_Output(arguments.out)) as output:
         try:
             generator = await generate(
-                schedule, choice, exchanger, clock, write, stop=stop, stop_after=arguments.stop_after
+                schedule, choice, exchanger, clock, output.write, stop=stop, stop_after=arguments.stop_after
             )
-            file.write(dump(generator) + "\n")
+            if polling is not None and polling.done():
+                polling.result()  # it ends by its own fault alone: what it chose by was not what is measured
+            output.write(generator)
         finally:
             if polling is not None:
                 polling.cancel()

@@ -41,6 +41,10 @@ class Endpoint:
     base_url: str
     metrics: str
 
+    @property
+    def urls(self) -> tuple[str, str]:
+        return self.base_url, self.metrics
+
 
 class Choice(Protocol):
     def target(self, request: Request) -> Target | None:

@@ -15,6 +15,7 @@ import json
 import socket
 from collections.abc import Callable
 from contextvars import ContextVar
+from operator import index
 from typing import Any, Final
 
 import httpx2
@@ -36,6 +37,10 @@ _Ends = tuple[tuple[str, int], tuple[str, int]]
 
 #: Whose exchange the running task is.
 _current: ContextVar[Outcome] = ContextVar("din-exchange")
+
+
+#: What an answer that is no chat completion leads to.
+_NO_COMPLETION: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class ServerError(Exception):
@@ -132,13 +137,12 @@ class Exchanger:
         except TimeoutError:
             found.status = status.TIMEOUT
         except openai.APIStatusError as error:
-            found.status = str(error.status_code)
+            found.status, found.detail = str(error.status_code), _describe(error)
         except openai.APIConnectionError as error:
             self._failed(found, error.__cause__ or error)
         except (httpx2.TransportError, OSError) as error:
             self._failed(found, error)
-        except (openai.OpenAIError, ServerError, ValueError, LookupError, TypeError, AttributeError) as error:
-            # The last four are what an answer that is no chat completion leads to.
+        except (openai.OpenAIError, httpx2.HTTPError, ServerError, *_NO_COMPLETION) as error:
             found.status, found.detail = status.ERROR, _describe(error)
         except asyncio.CancelledError:
             found.status = status.CUT
@@ -193,10 +197,10 @@ def _chunk(found: Outcome, chunk: Any, now: float) -> bool:
     """Counts a chunk of a chat completion. True: it says that the answer is finished."""
     if "error" in chunk:
         raise ServerError(str(chunk["error"]))
-    if found.instance is None:
-        found.instance = chunk.get("system_fingerprint")
+    if found.instance is None and isinstance(fingerprint := chunk.get("system_fingerprint"), str):
+        found.instance = fingerprint
     if usage := chunk.get("usage"):
-        found.output_tokens = usage["completion_tokens"]
+        found.output_tokens = index(usage["completion_tokens"])
     finished = False
     for choice in chunk["choices"]:
         if choice["delta"].get("content"):

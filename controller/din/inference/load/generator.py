@@ -19,6 +19,9 @@ from .request import Request
 
 #: s. How often the loop's own lag is sampled.
 HEARTBEAT: Final = 0.05
+#: Late requests that are sent in one turn of the loop. One would make whatever lengthens a turn a limit of
+#: the rate, and lateness grow; all of them would let answers wait that are there to be read.
+TOGETHER: Final = 8
 
 
 class RunClock:
@@ -70,7 +73,7 @@ async def generate(
     """Runs ``schedule``. ``write`` gets each outcome as it is there.
 
     It ends when all are answered, ``stop_after`` s after the start, or when ``stop`` is set; requests that
-    are then under way are cut, and said to be.
+    are then under way are cut, and said to be. What ``write`` raises ends it too, and is raised.
     """
     lags: list[float] = []
 
@@ -91,10 +94,13 @@ async def generate(
     async def dispatch() -> None:
         # Cancelled, the group waits for its tasks: each writes what it has. Should one fail, which is our own
         # fault and not the network's, the run fails.
+        late = 0
         async with asyncio.TaskGroup() as group:
             for request in schedule:
-                # Late ones go at once, but not all in one turn of the loop: answers are waiting to be read.
-                await asyncio.sleep(max(request.at_seconds - clock(), 0))
+                wait = request.at_seconds - clock()
+                late = 0 if wait > 0 else late + 1
+                if wait > 0 or late % TOGETHER == 0:
+                    await asyncio.sleep(max(wait, 0))
                 group.create_task(one(request), name=request.id)
 
     watch = _Watch()
@@ -107,6 +113,8 @@ async def generate(
     for task in (dispatching, stopping, watching):
         task.cancel()
     for result in await asyncio.gather(dispatching, stopping, watching, return_exceptions=True):
+        if isinstance(result, ExceptionGroup):
+            raise result.exceptions[0] from result
         if isinstance(result, Exception):
             raise result
     samples = lags or [0.0]

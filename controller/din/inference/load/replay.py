@@ -36,7 +36,8 @@ def replay(
 
 
 def first_seconds(trace: Iterable[Traced], seconds: float) -> Iterator[Traced]:
-    """What comes less than ``seconds`` after the first request. A trace need not be in order of time."""
+    """What comes less than ``seconds`` after the first line's request. A trace need not be in order of time:
+    this has all that come less than ``seconds`` after the earliest, and is short enough to be sorted."""
     end: float | None = None
     for each in trace:
         end = each.at_seconds + seconds if end is None else end
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--seconds", type=float, default=float("inf"), help="of the schedule (default: the whole trace)")
     add("--keep-alive", action="store_true", help="over connections that are kept")
     arguments = parser.parse_args(argv)
+    if not arguments.seconds > 0:
+        parser.error(f"seconds is a positive number, not {arguments.seconds}")
     try:
         trace = scaled(
             READERS[arguments.format](arguments.trace), rate=arguments.rate, lengths=arguments.lengths
@@ -72,9 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             name=arguments.trace.stem,
             keep_alive=arguments.keep_alive,
         )
+        found = [each for each in found if each.at_seconds < arguments.seconds]
         write_schedule(found, arguments.out)
     except (OSError, TraceError) as error:
-        print(f"din.inference.load.replay: {error}", file=sys.stderr)
+        # What fails in the middle of writing does not say where.
+        where = f"{arguments.out}: " if isinstance(error, OSError) and error.filename is None else ""
+        print(f"din.inference.load.replay: {where}{error}", file=sys.stderr)
         return 1
     print(f"{len(found)} requests in {found[-1].at_seconds if found else 0:.1f} s")
     return 0

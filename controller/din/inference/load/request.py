@@ -59,7 +59,8 @@ def read_schedule(path: Path) -> Iterator[Request]:
     """In the file's order, which must be that of time. ScheduleError names line and field."""
     before = 0.0
     seen: set[str] = set()
-    with path.open(encoding="utf-8") as file:
+    # What is no UTF-8 is told by the line that it spoils, which a decoder that raises would not name.
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

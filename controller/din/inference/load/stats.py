@@ -31,6 +31,9 @@ Statistic = Callable[[Samples], Samples]
 Slos = Slo | Mapping[str, Slo]
 
 RESAMPLES: Final = 2000
+#: Of fewer even the largest is below the 95th percentile more often than once in 40 times (0.95 ** 72): no
+#: 95 % interval could have an upper end.
+LEAST_FOR_P95: Final = 72
 #: Fewer say nothing about the hundredth that is worst.
 LEAST_FOR_P99: Final = 1000
 
@@ -105,8 +108,9 @@ def bootstrap(samples: Sequence[float] | Samples, statistic: Statistic, seed: in
 
 
 def percentile(samples: Sequence[float] | Samples, percent: float, seed: int = 0) -> Estimate | None:
-    """None: too few samples to tell; none at all, or for p99 and above fewer than 1,000."""
-    if percent >= 99 and len(samples) < LEAST_FOR_P99:
+    """None: too few samples to tell; none at all, fewer than 72 for p95 and above, than 1,000 for p99."""
+    least = LEAST_FOR_P99 if percent >= 99 else LEAST_FOR_P95 if percent >= 95 else 1
+    if len(samples) < least:
         return None
     return bootstrap(samples, quantile(percent / 100), seed)
 

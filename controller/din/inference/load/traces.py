@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, Final
 
 MOONCAKE_BLOCK: Final = 512
+#: What is no UTF-8 is told by the line that it spoils, which a decoder that raises would not name.
+_AS_IT_IS: Final = "surrogateescape"
 
 
 class TraceError(ValueError):
@@ -45,7 +47,7 @@ class Traced:
 
 def read_mooncake(path: Path) -> Iterator[Traced]:
     """TraceError: see above. OSError: no such file."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors=_AS_IT_IS) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -131,13 +133,13 @@ def scaled(trace: Iterable[Traced], *, rate: float = 1.0, lengths: float = 1.0) 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, fields) of a CSV file with a header."""
     # A byte order mark, which spreadsheets leave, is no part of the first column's name.
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors=_AS_IT_IS, newline="") as file:
         reader = csv.reader(file)
-        header = next(reader, [])
-        for name in needed:
-            if name not in header:
-                raise TraceError(path, 1, name, f"no such column: there are {', '.join(header) or 'none'}")
         try:
+            header = next(reader, [])
+            for name in needed:
+                if name not in header:
+                    raise TraceError(path, 1, name, f"no such column: there are {str(header)[:200]}")
             for row in reader:
                 if not row:
                     continue

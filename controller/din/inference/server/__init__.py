@@ -20,4 +20,6 @@ Its parts, in the order data walks:
   `metrics`, `spans`   what is told of it          `server`, `options`  the process
 
 A token is four bytes of text (`tokens`), times 1 / byte scale: --scale-bytes here and the load's must agree.
+A request has one prompt and one answer (``n`` 1), of words that mean nothing: what shapes their choice
+(temperature, tools, logprobs) is taken and does nothing; max_tokens and stop end it as they should.
 """

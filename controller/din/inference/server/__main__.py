@@ -8,7 +8,7 @@ import logging
 import sys
 
 from .options import parse
-from .server import run
+from .server import ListenError, run
 
 
 def main() -> int:
@@ -18,8 +18,8 @@ def main() -> int:
     )
     try:
         asyncio.run(run(options))
-    except OSError as error:
-        print(f"{options.name}: cannot listen on {error.strerror or error}", file=sys.stderr)
+    except ListenError as error:
+        print(f"{options.name}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -6,9 +6,14 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from . import tokens
+
+#: OpenAI's and vLLM's of /v1/completions, where nobody says. A chat's answer ends by itself.
+DEFAULT_MAX_TOKENS: Final = 16
+#: Sequences that OpenAI takes.
+_MOST_STOPS: Final = 4
 
 
 class ApiError(Exception):
@@ -25,9 +30,9 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
-        kind = {404: "not_found_error", 429: "rate_limit_error"}.get(
-            status, "server_error" if status >= 500 else "invalid_request_error"
-        )
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        if status == 429:
+            kind = "requests"  # as OpenAI names what there were too many of
         self.body = json.dumps(
             {"error": {"message": message, "type": kind, "param": param, "code": code}}
         ).encode()
@@ -40,8 +45,9 @@ class Completion:
     id: str
     chat: bool
     prompt_tokens: int
-    max_tokens: int
-    natural: bool  # the answer ends by itself, before anything cuts it
+    max_tokens: int  # that the answer will have, whatever ends it
+    finish: str  # OpenAI's finish_reason: what ends it
+    characters: int | None  # of the answer, if a stop sequence cuts its text
     seed: int
     stream: bool
     include_usage: bool
@@ -78,20 +84,35 @@ def parse(body: bytes, chat: bool, limits: Limits) -> Completion:
     prompt_tokens, text = (_messages if chat else _prompt)(fields, limits.byte_scale)
     seed = tokens.seed_of(text)
     asked = _asked(fields, chat)
+    for name, most in (("temperature", 2), ("top_p", 1)):
+        _within(fields, name, most)
     room = limits.context - prompt_tokens
     if room < (asked or 1):
         wish = f" and {asked} for the answer" if asked else ""
+        # Who wrote a short prompt has to learn what made it long.
+        scaled = "" if limits.byte_scale == 1 else f" (its bytes are scaled by {limits.byte_scale:g})"
         raise ApiError(
             400,
             f"This model's maximum context length is {limits.context} tokens. However, you requested "
-            f"{prompt_tokens} in the prompt{wish}. Please shorten one of them.",
+            f"{prompt_tokens} in the prompt{scaled}{wish}. Please shorten one of them.",
             "context_length_exceeded",
             "messages" if chat else "prompt",
         )
+    if asked is None and not chat:
+        asked = min(DEFAULT_MAX_TOKENS, room)
     natural = tokens.natural_length(seed)
+    length, finish = asked or min(natural, room), "length"
+    if asked is None and natural <= room:
+        finish = "stop"
+    cut = tokens.stopped(seed, length, _stops(fields))
+    if cut is not None:
+        length, finish = cut[0], "stop"
+    stream = _boolean(fields, "stream")
     options = fields.get("stream_options") or {}
     if not isinstance(options, dict):
         raise ApiError(400, "stream_options: an object is expected", param="stream_options")
+    if options and not stream:
+        raise ApiError(400, "stream_options: only with stream", param="stream_options")
     kv = fields.get("kv_transfer_params") or {}
     if not isinstance(kv, dict):
         raise ApiError(400, "kv_transfer_params: an object is expected", param="kv_transfer_params")
@@ -99,10 +120,11 @@ def parse(body: bytes, chat: bool, limits: Limits) -> Completion:
         id=("chatcmpl-" if chat else "cmpl-") + secrets.token_hex(16),
         chat=chat,
         prompt_tokens=prompt_tokens,
-        max_tokens=asked or min(natural, room),
-        natural=asked is None and natural <= room,
+        max_tokens=length,
+        finish=finish,
+        characters=None if cut is None else cut[1],
         seed=seed,
-        stream=_boolean(fields, "stream"),
+        stream=stream,
         include_usage=_boolean(options, "include_usage"),
         kv=kv,
         fields=fields,
@@ -137,6 +159,8 @@ class Chunks:
     def token(self, index: int, finish: str | None = None) -> bytes:
         """Of token ``index``; the last one says why it is the last."""
         word = tokens.word(self._completion.seed, index)
+        if self._completion.characters is not None:
+            word = word[: max(self._completion.characters - index * tokens.BYTES_PER_TOKEN, 0)]
         reason = f'"{finish}"' if finish else "null"
         if self._completion.chat:
             role = '"role": "assistant", ' if index == 0 else ""
@@ -152,12 +176,10 @@ class Chunks:
         return b"data: " + json.dumps(last).encode() + b"\n\n" + end
 
 
-def whole(
-    completion: Completion, model: str, created: int, generated: int, finish: str, kv: dict[str, Any] | None
-) -> bytes:
+def whole(completion: Completion, model: str, created: int, kv: dict[str, Any] | None) -> bytes:
     """An answer in one piece."""
-    text = "".join(tokens.word(completion.seed, index) for index in range(generated))
-    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": finish}
+    text = tokens.text(completion.seed, completion.max_tokens)[: completion.characters]
+    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": completion.finish}
     if completion.chat:
         choice["message"] = {"role": "assistant", "content": text, "refusal": None}
     else:
@@ -168,7 +190,7 @@ def whole(
         "created": created,
         "model": model,
         "choices": [choice],
-        "usage": usage(completion, generated),
+        "usage": usage(completion, completion.max_tokens),
     }
     if kv is not None:
         answer["kv_transfer_params"] = kv
@@ -197,6 +219,26 @@ def _boolean(fields: dict[str, Any], name: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise ApiError(400, f"{name}: true or false is expected", param=name)
     return bool(value)
+
+
+def _within(fields: dict[str, Any], name: str, most: int) -> None:
+    value = fields.get(name)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= most):
+        raise ApiError(400, f"{name}: a number from 0 to {most} is expected", param=name)
+
+
+def _stops(fields: dict[str, Any]) -> list[str]:
+    """Sequences that end the answer, and are no part of it."""
+    stop = fields.get("stop")
+    stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
+    if (
+        not isinstance(stops, list)
+        or len(stops) > _MOST_STOPS
+        or not all(isinstance(each, str) and each for each in stops)
+    ):
+        raise ApiError(400, f"stop: a text, or up to {_MOST_STOPS} of them, is expected", param="stop")
+    return stops
 
 
 def _asked(fields: dict[str, Any], chat: bool) -> int | None:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from .metrics import Metrics
 from .scheduler import Scheduler, Sequence
+
+log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -15,6 +18,9 @@ class Sink(Protocol):
 
     def token(self, sequence: Sequence) -> None:
         """One more was generated; the last one if ``sequence.generated == sequence.max_tokens``."""
+
+    def cut(self) -> None:
+        """Ends it before its time."""
 
 
 class Engine:
@@ -26,11 +32,6 @@ class Engine:
         self._sinks: dict[Sequence, Sink] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def active(self) -> int:
-        """Requests under way."""
-        return len(self._sinks)
 
     def submit(self, sequence: Sequence, sink: Sink, remote: bool = False) -> None:
         """As `Scheduler.submit`; ``sink`` gets its tokens, never before this returns."""
@@ -69,5 +70,10 @@ class Engine:
         finished = set(done.finished)
         for sequence in done.emitted:
             sink = self._sinks.pop(sequence, None) if sequence in finished else self._sinks.get(sequence)
-            if sink is not None:
+            if sink is None:
+                continue
+            try:
                 sink.token(sequence)
+            except Exception:  # which is one request's: the others' tokens are not lost with it
+                log.exception("a request is cut")
+                sink.cut()

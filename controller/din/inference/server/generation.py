@@ -85,19 +85,17 @@ class Generation:
 
     def token(self, sequence: Sequence) -> None:
         last = sequence.generated == sequence.max_tokens
-        finish = None
         if last:
-            finish = "stop" if self._completion.natural else "length"
-            self._finished(finish)
+            self._finished()
         if self._completion.stream:
-            data = self._chunks.token(sequence.generated - 1, finish)
+            data = self._chunks.token(sequence.generated - 1, self._completion.finish if last else None)
             if last:
                 data += self._chunks.closing(sequence.generated)
             self._reply.write(data)
             if last:
                 self._reply.end()
-        elif finish is not None:
-            self._answer(finish)
+        elif last:
+            self._answer()
 
     def cut(self) -> None:
         """Ends it before its time; the client sees its connection close."""
@@ -112,28 +110,32 @@ class Generation:
         self._parts.engine.abort(self._sequence)
         self._parts.metrics.aborted()
 
-    def _finished(self, finish: str) -> None:
+    def _finished(self) -> None:
         self._parts.generations.discard(self)
         times = Times.of(self._sequence)
-        self._parts.metrics.finished(times, self._sequence.generated, finish)
+        self._parts.metrics.finished(times, self._sequence, self._completion.finish)
         end = self._created_ns + round(times.e2e * 1e9)
         self._parts.spans.add(self._context, self._created_ns, end, self._attributes(times))
 
-    def _answer(self, finish: str) -> None:
+    def _answer(self) -> None:
         params = self._offer() if self._sequence.hold else None
-        model = self._parts.options.served_models[0]
-        body = api.whole(self._completion, model, self._created, self._sequence.generated, finish, params)
+        body = api.whole(self._completion, self._parts.options.served_models[0], self._created, params)
         self._reply.send(200, body, "application/json")
 
     def _offer(self) -> dict[str, object]:
         """Leaves the KV cache for who decodes."""
         options, sequence = self._parts.options, self._sequence
-        size = max(
-            round(options.profile.kv_bytes_per_token * sequence.prompt_tokens * options.scale.bytes), 1
+        self._parts.outbox.offer(
+            self._completion.id, self._kv_bytes(), lambda: self._parts.engine.abort(sequence)
         )
-        self._parts.outbox.offer(self._completion.id, size, lambda: self._parts.engine.abort(sequence))
         host = options.kv_host or self._request.local[0]
         return Location(host, self._parts.kv_port, self._completion.id).params(options.name)
+
+    def _kv_bytes(self) -> int:
+        """Of the prompt's KV cache, as they go over the wire."""
+        options = self._parts.options
+        size = options.profile.kv_bytes_per_token * self._completion.prompt_tokens * options.scale.bytes
+        return max(round(size), 1)
 
     async def _fetch(self, location: Location | None) -> None:
         """Has the prompt computed elsewhere, unless it is, and gets its KV cache; or computes it here."""
@@ -146,9 +148,10 @@ class Generation:
                     self._request.path, self._completion.fields, self._context.traceparent
                 )
             asked = loop.time()
-            size = await kv.fetch((location.host, location.port), location.handle, parts.options.kv_dscp)
+            size = self._kv_bytes()
+            await kv.fetch((location.host, location.port), location.handle, size, parts.options.kv_dscp)
         except Exception as error:  # a request must not hang, whatever its peer does
-            log.warning("%s: the prompt is computed here: %s", self._completion.id, error or repr(error))
+            log.warning("%s: the prompt is computed here: %s", self._completion.id, str(error) or repr(error))
             parts.metrics.kv_failed()
             parts.engine.local(self._sequence)
             return
@@ -164,9 +167,9 @@ class Generation:
     def _attributes(self, times: Times) -> Attributes:
         completion, request = self._completion, self._request
         asked = {
-            f"gen_ai.request.{name}": value
+            f"gen_ai.request.{name}": float(value)
             for name in ("temperature", "top_p")
-            if isinstance(value := completion.fields.get(name), int | float)
+            if (value := completion.fields.get(name)) is not None
         }
         return {
             "gen_ai.latency.time_to_first_token": times.ttft,

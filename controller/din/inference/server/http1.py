@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 for a server that sends many small chunks: h11 keeps the protocol, asyncio's transport the socket.
 
-A token costs one `Reply.write`: no task is woken, nothing is copied twice. The socket's buffer takes what a
-slow reader leaves; an answer is some hundred kB at most, so nothing is held back.
+A token costs one `Reply.write`: no task is woken, nothing is copied twice. What a slow reader leaves is kept,
+a whole answer if need be; but its next request waits until it has read enough.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Header = tuple[str, str]
 Address = tuple[str, int]
 #: A prompt of a million tokens and its JSON; whatever is longer is not a prompt.
 LARGEST_BODY: Final = 16 << 20
+#: s that a refused client has to read why and to stop sending.
+LINGER: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Request:
 class Reply:
     """The answer to one request: `send`, or `start`, any number of `write`, and `end`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, bodiless: bool = False) -> None:
         self._connection = connection
+        self._bodiless = bodiless  # of HEAD
         self.started = False
         self.ended = False
         #: Of every answer.
@@ -47,7 +50,7 @@ class Reply:
         """A whole answer."""
         length = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         self._connection.send(h11.Response(status_code=status, headers=[*length, *self.headers, *headers]))
-        if body:
+        if body and not self._bodiless:
             self._connection.send(h11.Data(data=body))
         self.end()
 
@@ -62,7 +65,7 @@ class Reply:
         self._connection.send(h11.Response(status_code=200, headers=[*fixed, *self.headers, *headers]))
 
     def write(self, data: bytes) -> None:
-        self._connection.send(h11.Data(data=data))
+        self._connection.send_piece(data)
 
     def end(self) -> None:
         self.ended = True
@@ -93,6 +96,9 @@ class Connection(asyncio.Protocol):
         self._peer: Address = ("", 0)
         self._local: Address = ("", 0)
         self._last = False  # it closes after the answer that is under way
+        self._refused = False  # nothing that comes is read any more
+        self._stuck = False  # the client does not read what it was sent
+        self._ahead = 0  # bytes that came since all was taken, at least those not taken yet
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -121,10 +127,22 @@ class Connection(asyncio.Protocol):
                 reply.on_disconnect()
 
     def data_received(self, data: bytes) -> None:
-        self._http.receive_data(data)
-        if len(self._http.trailing_data[0]) > LARGEST_BODY:
-            self.close()  # requests piled up behind one that is not answered yet
+        if self._refused:
             return
+        self._http.receive_data(data)
+        self._ahead += len(data)
+        if self._ahead > LARGEST_BODY:
+            self._ahead = len(self._http.trailing_data[0])  # a copy: not for each piece that comes
+            if self._ahead > LARGEST_BODY:
+                self.close()  # requests piled up behind one that is not answered yet
+                return
+        self._advance()
+
+    def pause_writing(self) -> None:
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        self._stuck = False
         self._advance()
 
     def retire(self) -> None:
@@ -152,29 +170,36 @@ class Connection(asyncio.Protocol):
         if data:
             self._transport.write(data)
 
+    def send_piece(self, data: bytes) -> None:
+        """Of a body whose length nobody knows. A chunk does not pass through h11, which has no state that it
+        would change, and takes a quarter of what a token costs."""
+        if self._http.their_http_version != b"1.1":
+            self.send(h11.Data(data=data))
+        elif data and not self._transport.is_closing():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
     def replied(self) -> None:
         """An answer is complete: the next request may follow."""
         self._reply = None
         if self._transport.is_closing():
             return
-        if self._last or self._http.our_state is h11.MUST_CLOSE:
+        if self._last or self._http.our_state is not h11.DONE:
             self.close()
-        elif self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-            # A pipelined request may wait already. Not from here: its answer would end up here again.
-            asyncio.get_running_loop().call_soon(self._advance)
-        else:
-            self.close()  # answered before the request was read
+            return
+        self._http.start_next_cycle()
+        # A pipelined request may wait already. Not from here: its answer would end up here again.
+        asyncio.get_running_loop().call_soon(self._advance)
 
     def _advance(self) -> None:
         """Takes requests from what has arrived, as far as they go."""
-        while not self._transport.is_closing():
+        while not (self._transport.is_closing() or self._refused or self._stuck):
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
                 self._refuse(error.error_status_hint or 400, str(error))
                 return
             if event is h11.NEED_DATA:
+                self._ahead = 0
                 if self._http.they_are_waiting_for_100_continue:
                     self.send(h11.InformationalResponse(status_code=100, headers=[]))
                 return
@@ -185,11 +210,12 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h11.Request):
                 self._head = event
                 self._body.clear()
+                if _length(event) > LARGEST_BODY:  # known before the client is told to go on
+                    self._refuse_body()
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) > LARGEST_BODY:
-                    self._refuse(413, f"a body has at most {LARGEST_BODY} bytes")
-                    return
+                    self._refuse_body()
             elif isinstance(event, h11.EndOfMessage):
                 self._dispatch()
 
@@ -205,11 +231,15 @@ class Connection(asyncio.Protocol):
             self._local,
         )
         self._body.clear()
-        self._reply = Reply(self)
+        self._reply = Reply(self, bodiless=head.method == b"HEAD")
         self._handler(request, self._reply)
 
+    def _refuse_body(self) -> None:
+        self._refuse(413, f"a body has at most {LARGEST_BODY} bytes")
+
     def _refuse(self, status: int, message: str) -> None:
-        """What came is no HTTP: say so where that is still possible, and close."""
+        """What came is not taken: say so where that is still possible, and close."""
+        self._refused = True
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.busy:
             body = message.encode()
             fixed = [
@@ -220,4 +250,19 @@ class Connection(asyncio.Protocol):
             self.send(h11.Response(status_code=status, headers=fixed))
             self.send(h11.Data(data=body))
             self.send(h11.EndOfMessage())
-        self.close()
+            self._linger()
+        else:
+            self.close()
+
+    def _linger(self) -> None:
+        """Ends what is sent now, and the rest when the client stops, or soon: with bytes unread, the system
+        would reset the connection, and the answer with it (RFC 9112, 9.6)."""
+        self._transport.write_eof()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(LINGER, self.close)
+
+
+def _length(head: h11.Request) -> int:
+    """What h11 has checked to be a number."""
+    return next((int(value) for name, value in head.headers if name == b"content-length"), 0)

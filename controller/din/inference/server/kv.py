@@ -3,25 +3,31 @@
 
 The puller connects to the prefill server's KV port and sends ``HANDLE\\n``; the answer is the size (8 bytes,
 big endian) and that many bytes; size 0: no such handle. One connection is one transfer, so that the network
-sees a flow with a beginning, a size and an end. Both ends mark it with the DSCP that they are given.
+sees a flow with a beginning, a size and an end. Both ends mark it with the DSCP that they are given. However
+slow it is, it may take its time; but either end gives up on a peer with which nothing moves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
 #: What a KV cache's content is does not matter to anyone here.
-_CONTENT: Final = memoryview(bytes(256 << 10))
+_CONTENT: Final = memoryview(bytes(64 << 10))
 _SIZE_BYTES: Final = 8
 _LONGEST_HANDLE: Final = 200
-_TIMEOUT: Final = 120.0
+#: s in which something must arrive, or 64 KiB be taken.
+STALL_TIMEOUT: Final = 10.0
+#: s until the next try, where connections cannot be accepted (no descriptors are left, as a rule).
+_ACCEPT_RETRY: Final = 0.2
 
 Address = tuple[str, int]
+log = logging.getLogger(__name__)
 
 
 class TransferError(Exception):
@@ -92,67 +98,79 @@ class Outbox:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            sock, _ = await loop.sock_accept(listener)
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("a KV transfer has to wait: %s", error.strerror)
+                await asyncio.sleep(_ACCEPT_RETRY)
+                continue
             sock.setblocking(False)
             self._spawn(self._serve(sock))
 
     async def _serve(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):  # who asked has left, or takes too long
+        with sock, contextlib.suppress(OSError):  # who asked has left, or is not heard of
             mark(sock, self._dscp)
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(STALL_TIMEOUT) as patience:
                 offer = self._offers.pop(await _line(sock), None)
                 if offer is None:
                     await asyncio.get_running_loop().sock_sendall(sock, bytes(_SIZE_BYTES))
                     return
                 offer.timer.cancel()
                 try:
-                    await self._send(sock, offer.size)
+                    await self._send(sock, offer.size, patience)
                 finally:
                     offer.gone()
 
-    async def _send(self, sock: socket.socket, size: int) -> None:
+    async def _send(self, sock: socket.socket, size: int, patience: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, size.to_bytes(_SIZE_BYTES, "big"))
         left = size
         while left:
             part = _CONTENT[:left]
             await loop.sock_sendall(sock, part)
+            patience.reschedule(loop.time() + STALL_TIMEOUT)
             self._sent(len(part))
             left -= len(part)
 
 
-async def fetch(address: Address, handle: str, dscp: int) -> int:
-    """Bytes that came. TransferError: not all of it did."""
+async def fetch(address: Address, handle: str, size: int, dscp: int) -> None:
+    """All ``size`` bytes have come. TransferError: they have not, or it is not as many."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(STALL_TIMEOUT) as patience:
             found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
             with socket.socket(found[0][0], socket.SOCK_STREAM) as sock:
                 sock.setblocking(False)
                 mark(sock, dscp)
                 await loop.sock_connect(sock, found[0][4])
                 await loop.sock_sendall(sock, handle.encode() + b"\n")
-                return await _receive(sock)
+                await _receive(sock, size, patience)
+    except TimeoutError:
+        raise TransferError(f"{address[0]}:{address[1]}: nothing came for {STALL_TIMEOUT:g} s") from None
     except (OSError, ValueError) as error:
-        raise TransferError(f"{address[0]}:{address[1]}: {error or type(error).__name__}") from None
+        raise TransferError(f"{address[0]}:{address[1]}: {error}") from None
 
 
-async def _receive(sock: socket.socket) -> int:
+async def _receive(sock: socket.socket, size: int, patience: asyncio.Timeout) -> None:
     loop = asyncio.get_running_loop()
     head = b""
     while len(head) < _SIZE_BYTES:
         head += await _some(sock, _SIZE_BYTES - len(head))
-    size = int.from_bytes(head, "big")
-    if size == 0:
+    offered = int.from_bytes(head, "big")
+    if offered == 0:
         raise TransferError("the prefill server knows no such KV cache (any more)")
+    if offered != size:
+        raise TransferError(
+            f"the prompt's KV cache has {offered} bytes there, {size} here: profile and scale must be equal"
+        )
     buffer = bytearray(min(size, len(_CONTENT)))
     left = size
     while left:
         got = await loop.sock_recv_into(sock, memoryview(buffer)[:left])
         if got == 0:
             raise TransferError(f"the prefill server hung up {left} bytes before the end")
+        patience.reschedule(loop.time() + STALL_TIMEOUT)
         left -= got
-    return size
 
 
 async def _line(sock: socket.socket) -> str:

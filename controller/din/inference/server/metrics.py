@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What /metrics says, in vLLM's names (its V1 engine's, of the labels model_name and engine) and its buckets.
+"""What /metrics says, in vLLM's names (its V1 engine's, of the labels model_name and engine) and its buckets:
+vllm/v1/metrics/loggers.py, without what is of LoRA, speculative decoding or deprecated.
 
 There is no prefix cache, so its two counters stay at 0, as vLLM's do under --no-enable-prefix-caching.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +31,8 @@ _LATENCY: Final = (
     *(0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0),
     *(50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
 )
+_N: Final = (1, 2, 5, 10, 20)
+_STEP: Final = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ class Times:
 
 
 class Metrics:
-    """Of one server, in a registry of its own."""
+    """Of one server, in a registry of its own. ``context``: the longest that a request may be, in tokens."""
 
-    def __init__(self, model: str, scheduler: Scheduler) -> None:
+    def __init__(self, model: str, scheduler: Scheduler, context: int) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         labels = ("model_name", "engine")
@@ -75,8 +79,9 @@ class Metrics:
         def counter(name: str, text: str) -> Counter:
             return Counter(name, text, labels, registry=self._registry).labels(**here)
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(name, text, labels, buckets=buckets, registry=self._registry).labels(**here)
+        def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
+            made = Histogram(name, text, labels, buckets=tuple(buckets), registry=self._registry)
+            return made.labels(**here)
 
         gauge("vllm:num_requests_running", "Requests in the batch.").set_function(
             lambda: len(scheduler.running)
@@ -122,6 +127,16 @@ class Metrics:
         self._decode = histogram("vllm:request_decode_time_seconds", "A request's decoding.", _LATENCY)
         self._inference = histogram("vllm:request_inference_time_seconds", "Prefill and decoding.", _LATENCY)
 
+        lengths = _one_two_five(context)
+        self._prompts = histogram("vllm:request_prompt_tokens", "A request's prompt tokens.", lengths)
+        self._answers = histogram("vllm:request_generation_tokens", "A request's tokens generated.", lengths)
+        self._longest = histogram(
+            "vllm:request_max_num_generation_tokens", "The most of a request's answers.", lengths
+        )
+        self._asked = histogram("vllm:request_params_max_tokens", "Tokens that a request may have.", lengths)
+        self._n = histogram("vllm:request_params_n", "Answers that a request asks for.", _N)
+        self._step = histogram("vllm:iteration_tokens_total", "Tokens of a step.", _STEP)
+
         # Not vLLM's: what the KV transfers cost.
         moved = Counter("din_kv_transfer_bytes", "KV bytes.", ["direction"], registry=self._registry)
         self._kv_bytes = {name: moved.labels(direction=name) for name in ("sent", "received")}
@@ -149,6 +164,8 @@ class Metrics:
             self._preemptions.inc(len(step.preempted))
         if step.emitted:
             self._generated.inc(len(step.emitted))
+        if tokens := step.prompt_tokens + len(step.emitted):
+            self._step.observe(tokens)
         for sequence in step.emitted:
             if sequence.generated > 1:
                 self._gap.observe(sequence.gap)
@@ -156,8 +173,9 @@ class Metrics:
                 assert sequence.first_token is not None
                 self._ttft.observe(sequence.first_token - sequence.arrived)
 
-    def finished(self, times: Times, generated: int, reason: str) -> None:
+    def finished(self, times: Times, sequence: Sequence, reason: str) -> None:
         """A request has had its last token."""
+        generated = sequence.generated
         self._success[reason].inc()
         self._e2e.observe(times.e2e)
         self._queue.observe(times.queue)
@@ -166,6 +184,11 @@ class Metrics:
         self._inference.observe(times.inference)
         if generated > 1:
             self._tpot.observe(times.decode / (generated - 1))
+        self._prompts.observe(sequence.prompt_tokens)
+        self._answers.observe(generated)
+        self._longest.observe(generated)
+        self._asked.observe(sequence.max_tokens)
+        self._n.observe(1)
 
     def aborted(self) -> None:
         self._success["abort"].inc()
@@ -180,3 +203,9 @@ class Metrics:
 
     def kv_failed(self) -> None:
         self._kv_failures.inc()
+
+
+def _one_two_five(most: int) -> list[float]:
+    """1, 2, 5, 10, 20, ... up to ``most``."""
+    decades = (mantissa * 10**power for power in range(len(str(most))) for mantissa in (1, 2, 5))
+    return [each for each in decades if each <= most]

@@ -11,14 +11,17 @@ its answer's ``kv_transfer_params`` where that is: ``{"do_remote_prefill": true,
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from .http_client import post
 from .kv import TransferError
 
-#: A prompt may queue there.
-_TIMEOUT = 120.0
+#: s. A prompt may queue there.
+_TIMEOUT: Final = 120.0
+#: s for which a server that could not be reached is asked after the others.
+_AVOIDED: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ class Location:
 
 
 class Prefillers:
-    """Servers that compute prompts: the one with the fewest of ours at a time, the next if it fails."""
+    """Servers that compute prompts: the one with the fewest of ours at a time, the next if it fails, and
+    those that could not be reached a moment ago only then."""
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         # In an order that turns, so that ties do too.
         self._busy = dict.fromkeys((url.rstrip("/") for url in urls), 0)
+        self._avoided: dict[str, float] = {}  # until when
 
     def __bool__(self) -> bool:
         return bool(self._busy)
@@ -75,22 +80,29 @@ class Prefillers:
         body |= {"stream": False, "max_tokens": 1, "kv_transfer_params": {"do_remote_decode": True}}
         data = json.dumps(body).encode()
         failures: list[str] = []
-        for url in sorted(self._busy, key=self._busy.__getitem__):
+        for url in self._in_turn():
             self._busy[url] = self._busy.pop(url) + 1
             try:
                 return await _ask(url + path, data, traceparent)
             except (OSError, ValueError) as error:
-                failures.append(f"{url}: {error or type(error).__name__}")
+                failures.append(f"{url}: {str(error) or type(error).__name__}")
+                if isinstance(error, OSError):
+                    self._avoided[url] = time.monotonic() + _AVOIDED
             finally:
                 self._busy[url] -= 1
         raise TransferError("; ".join(failures))
 
+    def _in_turn(self) -> list[str]:
+        now = time.monotonic()
+        return sorted(self._busy, key=lambda url: (self._avoided.get(url, now) > now, self._busy[url]))
+
 
 async def _ask(url: str, body: bytes, traceparent: str) -> Location:
+    """OSError: it is not there. ValueError: it did not do it."""
     headers = [("Content-Type", "application/json"), ("traceparent", traceparent)]
     status, answer = await post(url, body, headers, _TIMEOUT)
     if status != 200:
-        raise OSError(f"it answered {status}: {answer[:200].decode(errors='replace')}")
+        raise ValueError(f"it answered {status}: {answer[:200].decode(errors='replace')}")
     fields = json.loads(answer)
     params = fields.get("kv_transfer_params") if isinstance(fields, dict) else None
     location = Location.of(params) if isinstance(params, dict) else None

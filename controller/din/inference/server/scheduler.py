@@ -2,14 +2,18 @@
 """Continuous batching, as a pure state machine: time is an argument, nothing is awaited.
 
 A step is one pass of the model over a batch: every sequence that decodes gets one token, and prompts share
-what is left of ``chunk`` tokens, oldest first (chunked prefill). It lasts
+what these leave of ``chunk`` tokens, oldest first (chunked prefill). It lasts
 
     decode_step + decode_step_per_sequence * (decoding - 1)    if any sequence decodes
   + prompt tokens / prefill_tokens_per_second                  if any prompt is computed
 
-times the slowdown, over the rate scale. The pass that ends a prompt yields the first token. KV memory is
-counted in blocks: a sequence is admitted when its whole prompt fits, and grows as it decodes; when no block
-is left, the youngest running one is preempted: it gives its blocks back and is computed again from the start.
+times the slowdown, over the rate scale. The pass that ends a prompt yields the first token.
+
+Waiting and running are told apart as vLLM's V1 scheduler does: a sequence runs from the first step that has
+tokens for it, not since there was a place, so that what waits behind a long prompt is seen to queue. KV
+memory is counted in blocks: a sequence is admitted when its whole prompt fits, and grows as it decodes; when
+no block is left, the youngest running one is preempted: it gives its blocks back and is computed again from
+the start.
 """
 
 from __future__ import annotations
@@ -72,7 +76,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Step:
-    """What ended with a step. A sequence in ``finished`` is in ``emitted`` too."""
+    """What ended with a step, and who was preempted for the next one. ``finished`` are in ``emitted`` too."""
 
     emitted: list[Sequence] = field(default_factory=list)
     finished: list[Sequence] = field(default_factory=list)
@@ -95,7 +99,6 @@ class Scheduler:
         self._rate = rate
         self._chunk = chunk
         self._batch: list[tuple[Sequence, int]] = []
-        self._preempted: list[Sequence] = []
 
     @property
     def capacity(self) -> int:
@@ -157,8 +160,7 @@ class Scheduler:
             if now - self.due < CATCH_UP_SECONDS:
                 start = self.due
             self._end(now, done)
-        self._start(start)
-        done.preempted, self._preempted = self._preempted, done.preempted
+        self._start(start, done)
         return done
 
     def _enqueue(self, sequence: Sequence, now: float) -> None:
@@ -209,25 +211,23 @@ class Scheduler:
             sequence.state = State.DONE
             self._free(sequence)
 
-    def _start(self, start: float) -> None:
+    def _start(self, start: float, done: Step) -> None:
         """Chooses the next batch, as of ``start``."""
-        preempted = len(self._preempted)
         for sequence in list(self.running):
             if sequence.state is State.RUNNING and sequence.decoding:
-                self._grow(sequence)
-        if len(self._preempted) == preempted:
-            self._admit(start)
-        batch: list[tuple[Sequence, int]] = []
-        decoding = prompts = 0
+                self._grow(sequence, done)
+        batch = [(sequence, 1) for sequence in self.running if sequence.decoding]
+        decoding = len(batch)
+        left = self._chunk - decoding
         for sequence in self.running:
-            if sequence.decoding:
-                batch.append((sequence, 1))
-                decoding += 1
-            elif prompts < self._chunk:
-                tokens = min(sequence.tokens - sequence.computed, self._chunk - prompts)
-                batch.append((sequence, tokens))
-                prompts += tokens
+            if left > 0 and not sequence.decoding:
+                left -= _compute(sequence, left, batch)
+        while left > 0 and self._admit(start):
+            sequence = self.running[-1]
+            decoding += sequence.decoding
+            left -= _compute(sequence, left, batch)
         self._batch = batch
+        prompts = sum(tokens for _, tokens in batch) - decoding
         self.due = start + self._duration(decoding, prompts) if batch else None
 
     def _duration(self, decoding: int, prompts: int) -> float:
@@ -237,24 +237,28 @@ class Scheduler:
             seconds += (profile.decode_step + profile.decode_step_per_sequence * (decoding - 1)) / 1e6
         return seconds * self.slowdown / self._rate
 
-    def _admit(self, start: float) -> None:
-        """First come, first served: one that does not fit yet holds up those behind it."""
-        while self.waiting and len(self.running) < self.profile.max_sequences:
-            sequence = self.waiting[0]
-            if not self._allocate(sequence, sequence.tokens):
-                break
-            self.waiting.popleft()
-            sequence.state = State.RUNNING
-            if sequence.loaded:
-                sequence.computed = sequence.prompt_tokens - 1
-            if sequence.scheduled is None:
-                sequence.scheduled = max(start, sequence.arrived)
-            self.running.append(sequence)
+    def _admit(self, start: float) -> bool:
+        """The next one, if it may run. First come, first served: until it fits it holds up those behind."""
+        if not self.waiting or len(self.running) >= self.profile.max_sequences:
+            return False
+        sequence = self.waiting[0]
+        if not self._allocate(sequence, sequence.tokens):
+            return False
+        self.waiting.popleft()
+        sequence.state = State.RUNNING
+        if sequence.loaded:
+            sequence.computed = sequence.prompt_tokens - 1
+        if sequence.scheduled is None:
+            sequence.scheduled = max(start, sequence.arrived)
+        self.running.append(sequence)
+        return True
 
-    def _grow(self, sequence: Sequence) -> None:
+    def _grow(self, sequence: Sequence, done: Step) -> None:
         """A block for the next token, at the expense of the youngest, which may be itself."""
         while sequence.state is State.RUNNING and not self._allocate(sequence, sequence.tokens):
-            self._preempt(self.running[-1])
+            youngest = self.running[-1]
+            self._preempt(youngest)
+            done.preempted.append(youngest)
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
@@ -264,7 +268,6 @@ class Scheduler:
         sequence.preemptions += 1
         sequence.state = State.WAITING
         self.waiting.appendleft(sequence)
-        self._preempted.append(sequence)
 
     def _allocate(self, sequence: Sequence, tokens: int) -> bool:
         more = -(-tokens // self.profile.block_size) - sequence.blocks
@@ -278,3 +281,10 @@ class Scheduler:
     def _free(self, sequence: Sequence) -> None:
         self.blocks_used -= sequence.blocks
         sequence.blocks = 0
+
+
+def _compute(sequence: Sequence, most: int, batch: list[tuple[Sequence, int]]) -> int:
+    """Puts into ``batch`` what ``sequence`` lacks, at most so many tokens: how many that are."""
+    tokens = min(sequence.tokens - sequence.computed, most)
+    batch.append((sequence, tokens))
+    return tokens

@@ -29,13 +29,17 @@ _BACKLOG: Final = 4096
 log = logging.getLogger(__name__)
 
 
+class ListenError(Exception):
+    """It cannot listen where it was told to."""
+
+
 class Server:
     """``async with Server(options) as server``: it listens inside. One event loop may run several."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         scheduler = Scheduler(options.profile, options.scale.rate, options.chunk)
-        metrics = Metrics(options.served_models[0], scheduler)
+        metrics = Metrics(options.served_models[0], scheduler, options.context)
         self._parts = Parts(
             options,
             Engine(scheduler, metrics),
@@ -132,7 +136,7 @@ async def run(options: Options) -> None:
 
 
 def _bind(addresses: tuple[Address, ...], undo: contextlib.ExitStack) -> list[socket.socket]:
-    """Listening sockets. OSError names the address. The IPv6 wildcard is left out where there is no IPv6."""
+    """Listening sockets. ListenError names the address. Without IPv6, its wildcard is left out."""
     sockets: list[socket.socket] = []
     for host, port in addresses:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -146,7 +150,7 @@ def _bind(addresses: tuple[Address, ...], undo: contextlib.ExitStack) -> list[so
         except OSError as error:
             if host == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 continue
-            raise OSError(error.errno, f"{_show((host, port))}: {error.strerror}") from None
+            raise ListenError(f"cannot listen on {_show((host, port))}: {error.strerror}") from None
         sockets.append(sock)
     return sockets
 

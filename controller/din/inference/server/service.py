@@ -67,9 +67,11 @@ class Service:
             methods = self._admin_routes.get(request.path)
         if methods is None:
             raise api.ApiError(404, f"there is no {request.path} here")
-        if request.method not in methods:
+        # Whoever may GET may ask for the head of it (RFC 9110, 9.3.2).
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in methods:
             raise api.ApiError(405, f"{request.path} takes {' or '.join(methods)}")
-        return methods[request.method]
+        return methods[method]
 
     def _chat(self, request: Request, reply: Reply) -> None:
         self._generate(request, reply, chat=True)
@@ -85,7 +87,7 @@ class Service:
             Generation(self._parts, completion, request, reply).start()
         except QueueFull:
             raise api.ApiError(
-                429, "too many requests wait already", "queue_full", retry_after=RETRY_AFTER
+                429, "too many requests wait already", "rate_limit_exceeded", retry_after=RETRY_AFTER
             ) from None
 
     def _models(self, _request: Request, reply: Reply) -> None:

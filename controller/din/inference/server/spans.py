@@ -64,6 +64,7 @@ class Spans:
         self._name = name
         self._waiting: list[Span] = []
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._failing = False
         self.dropped = 0  # since the start
 
@@ -75,9 +76,9 @@ class Spans:
         """Sends what waits, if it is taken."""
         if self._task is None or self._endpoint is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        self._stopping.set()  # what is on its way arrives, and once
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._task, _LAST_TIMEOUT)
         await self._export(self._endpoint, _LAST_TIMEOUT)
 
     def add(self, context: Context, start_ns: int, end_ns: int, attributes: Attributes) -> None:
@@ -100,8 +101,9 @@ class Spans:
         self._waiting.append(span)
 
     async def _run(self, endpoint: str) -> None:
-        while True:
-            await asyncio.sleep(BATCH_SECONDS)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), BATCH_SECONDS)
             await self._export(endpoint, _TIMEOUT)
 
     async def _export(self, endpoint: str, timeout: float) -> None:

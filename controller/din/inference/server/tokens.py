@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -29,6 +30,22 @@ def word(seed: int, index: int) -> str:
     # Fibonacci hashing: neighbours land far apart.
     mixed = ((seed ^ (index + 1)) * 0x9E3779B97F4A7C15) & _MASK
     return WORDS[(mixed >> 40) % len(WORDS)]
+
+
+def text(seed: int, count: int) -> str:
+    """The first ``count`` tokens of the answer."""
+    return "".join(word(seed, index) for index in range(count))
+
+
+def stopped(seed: int, count: int, stops: Sequence[str]) -> tuple[int, int] | None:
+    """Where the first of ``stops`` ends an answer of ``count`` tokens: tokens until it is whole, and
+    characters before it. None: nothing does."""
+    answer = text(seed, count) if stops else ""
+    found = [(start + len(stop), start) for stop in stops if (start := answer.find(stop)) >= 0]
+    if not found:
+        return None
+    end, start = min(found)
+    return -(-end // BYTES_PER_TOKEN), start
 
 
 def natural_length(seed: int) -> int:
