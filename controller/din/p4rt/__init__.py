@@ -13,7 +13,8 @@
 | `order` | `Order(program).batches(changes)`: make before break |
 | `events` | `Up`, `Down`, `BecamePrimary`, `BecameBackup`, `NoPrimary`, `PortChanged`, `PacketIn`, ... |
 | `connection` | `Target`, `Connection`: one switch, connected and fenced by term; `packet_out`; its errors |
-| `counters` | `read_counter(connection, name, indices)`, `read_counters` |
+| `queues`, `queue_probe` | how many queues a switch has, and the classes that share them |
+| `counters` | `read_counters(connection, {name: indices})` |
 | `reconcile` | `Reconciler`: keeps one switch as it is to be; `Result`, `Outcome`, `Preview` |
 | `fleet` | `Fleet`: all switches: `apply`, `preview`, `raise_term`, `add`, `remove` |
 

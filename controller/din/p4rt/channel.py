@@ -4,6 +4,7 @@
 - A server answers a read in one message (simple_switch_grpc, p4jit): gRPC's limit of 4 MiB is lifted.
 - An attempt to connect fails at once instead of waiting for the server: the caller decides when to try again.
 - A pipeline may take minutes to be compiled: it has a deadline of its own.
+- Who waits for an answer when the channel is closed gets an error; gRPC cancels the task.
 - Messages of the stream are written one at a time, and into the stream that was opened: no other takes its
   place when it has ended.
 - A handshake that fails is looked into, since gRPC's own words do not say which side refuses which
@@ -13,16 +14,20 @@ certificate.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import finsy as fy
 import grpc
 from finsy.proto import p4r, p4r_grpc
 
 _PUSH_SECONDS: Final = 300.0
+#: In which a switch shows that it is alive.
+_ALIVE_SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 2.0
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
@@ -70,10 +75,11 @@ class Channel(fy.P4Client):
         # A stream that is given a message while another waits for room fails, and the server is not told: it
         # would keep our election ID for the dead stream.
         async with self._sending:
-            if self._stream is not None and self._stream.done():
+            if self._stub is None or (self._stream is not None and self._stream.done()):
                 raise ConnectionError("the stream has ended")
             try:
-                await super().send(msg)
+                with _closed_meanwhile():
+                    await super().send(msg)
             except asyncio.InvalidStateError:
                 raise ConnectionError("the stream has ended") from None
 
@@ -81,12 +87,34 @@ class Channel(fy.P4Client):
         """fy.P4ClientError; ConnectionError: the switch has ended the stream."""
         assert self._stream is not None
         try:
-            message = await self._stream.read()
+            with _closed_meanwhile():
+                message = await self._stream.read()
         except grpc.RpcError as error:
             raise fy.P4ClientError(error, "receive") from None
         if not isinstance(message, p4r.StreamMessageResponse):
             raise ConnectionError("the switch has ended the stream")
         return message
+
+    async def request(self, msg: Any) -> Any:
+        """fy.P4ClientError; ConnectionError: the channel was closed."""
+        with _closed_meanwhile():
+            return await super().request(msg)
+
+    async def request_iter(self, msg: p4r.ReadRequest) -> AsyncIterator[p4r.ReadResponse]:
+        """As `request`."""
+        with _closed_meanwhile():
+            async for reply in super().request_iter(msg):
+                yield reply
+
+    async def alive(self) -> None:
+        """Any answer will do. ConnectionError: none comes. gRPC's own keepalive is no help: unless configured
+        otherwise its servers end a connection that is pinged more than once in five minutes."""
+        assert self._stub is not None
+        try:
+            await self._stub.Capabilities(p4r.CapabilitiesRequest(), timeout=_ALIVE_SECONDS)  # type: ignore[misc]
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise ConnectionError(f"{self._address} has not answered for {_ALIVE_SECONDS:g} s") from None
 
     async def push(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
         """fy.P4ClientError: the switch does not take it."""
@@ -95,6 +123,18 @@ class Channel(fy.P4Client):
             await self._stub.SetForwardingPipelineConfig(request, timeout=_PUSH_SECONDS)  # type: ignore[misc]
         except grpc.RpcError as error:
             raise fy.P4ClientError(error, "SetForwardingPipelineConfig") from None
+
+
+@contextlib.contextmanager
+def _closed_meanwhile() -> Iterator[None]:
+    """ConnectionError where gRPC cancels whoever waits for a call of a channel that another task closes."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was closed before an answer came") from None
 
 
 async def tls_problem(address: str, tls: TlsFiles) -> str | None:

@@ -188,7 +188,13 @@ class Codec:
                 raise UnknownEntityError(
                     f"the switch has an action {action.action_id:#x}, the program has not"
                 )
-            params = {info.by_id[p.param_id].name: int.from_bytes(p.value, "big") for p in action.params}
+            by_id = info.by_id
+            try:
+                params = {by_id[p.param_id].name: int.from_bytes(p.value, "big") for p in action.params}
+            except KeyError as error:
+                raise UnknownEntityError(
+                    f"the switch's action {info.name} has a parameter {error}, the program's not"
+                ) from None
             found = Action(info.name, tuple(sorted(params.items())))
             _remember(self._decoded, wire, found)
         return found
@@ -207,7 +213,9 @@ class Codec:
     def _decode_meter(self, state: State, entry: p4r.MeterEntry) -> None:
         # A meter that was never set has no configuration.
         if entry.HasField("config"):
-            meter = self.program.meters_by_id[entry.meter_id]
+            meter = self.program.meters_by_id.get(entry.meter_id)
+            if meter is None:
+                raise UnknownEntityError(f"the switch has a meter {entry.meter_id:#x}, the program has not")
             config = entry.config
             value = MeterConfig(config.cir, config.cburst, config.pir, config.pburst)
             state[MeterKey(meter.name, entry.index.index)] = value

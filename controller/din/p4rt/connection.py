@@ -26,12 +26,20 @@ from din.p4rt.channel import Channel, TlsFiles, tls_problem
 from din.p4rt.codec import Codec, UnknownEntityError
 from din.p4rt.entry import State
 from din.p4rt.program import Program
+from din.p4rt.queue_probe import QueueProbe
+from din.p4rt.queues import FULL
+from din.packet.constants import CPU_PORT, Queue
 
 LOG = logging.getLogger(__name__)
 
 _CONNECT_SECONDS: Final = 5.0
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
+#: Between signs of life that are asked for: a peer that has lost power, or its way to us, ends no stream.
+_ALIVE_EVERY: Final = 2.0
+#: What is waited for the number of a switch's queues: it takes milliseconds.
+_QUEUES_SECONDS: Final = 0.5
+_DECODED_AT_ONCE: Final = 2000
 _OK, _ALREADY_EXISTS, _NOT_FOUND = (
     fy.GRPCStatusCode.OK,
     fy.GRPCStatusCode.ALREADY_EXISTS,
@@ -102,6 +110,10 @@ class Connection:
         self._primary = asyncio.Event()
         #: Counts the times that the switch became ours: what was known of it before is worth nothing.
         self.epoch = 0
+        #: Of each port, as far as that is known.
+        self.queues = FULL
+        self._queue_probe = QueueProbe(program)
+        self._counting: asyncio.Task[None] | None = None
         self._reason: str | None = None
         self._claims: asyncio.Queue[None] = asyncio.Queue()
         self._preparing: asyncio.Task[None] | None = None
@@ -171,8 +183,7 @@ class Connection:
         self.term = term
         # Until the switch has heard of it, it refuses what is written in the new term.
         self._stop_writing()
-        if self._channel is not None:
-            self._claims.put_nowait(None)
+        self._claims.put_nowait(None)
 
     async def _serve(self) -> None:
         """One connection, until it ends, always by an exception."""
@@ -188,6 +199,7 @@ class Connection:
             self._tell(events.Up(self.name))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._claim_again(channel))
+                tasks.create_task(self._stay(channel))
                 self._take(first, channel, tasks)
                 while True:
                     self._take(await channel.receive(), channel, tasks)
@@ -199,6 +211,13 @@ class Connection:
         while True:
             await self._claims.get()
             await self._claim(channel)
+
+    async def _stay(self, channel: Channel) -> None:
+        while True:
+            await asyncio.sleep(_ALIVE_EVERY)
+            # One that compiles a program may answer nothing else meanwhile; that has a deadline of its own.
+            if self._preparing is None:
+                await channel.alive()
 
     async def _claim(self, channel: Channel) -> None:
         update = p4r.MasterArbitrationUpdate(
@@ -237,7 +256,9 @@ class Connection:
             case "arbitration":
                 self._arbitrated(message.arbitration, channel, tasks)
             case "packet":
-                self._tell(packet_io.decode_packet_in(self.program, self.name, message.packet))
+                packet = packet_io.decode_packet_in(self.program, self.name, message.packet)
+                if not self._queue_probe.take(packet):
+                    self._tell(packet)
             case "digest":
                 self._digest(message.digest, channel, tasks)
             case "idle_timeout_notification":
@@ -246,7 +267,7 @@ class Connection:
                 self._tell(events.IdleTimeout(self.name, timeout.timestamp, keys))
             case "error":
                 error = message.error
-                self._tell(events.StreamError(self.name, f"{error.canonical_code}: {error.message}"))
+                self._tell(events.StreamError(self.name, f"{_code(error.canonical_code)}: {error.message}"))
             case "other":
                 self._other(message.other)
 
@@ -258,7 +279,7 @@ class Connection:
         # answer.
         if update.status.code == _OK:
             if self._preparing is None and not self.is_primary:
-                self._preparing = tasks.create_task(self._prepare(channel))
+                self._preparing = tasks.create_task(self._prepare(channel, tasks))
             return
         was = self._stop_writing()
         term = highest >> 64
@@ -269,15 +290,20 @@ class Connection:
             self._reason = f"the switch is another controller's, in term {term}"
             self._tell(events.BecameBackup(self.name, term))
         else:
-            raise SwitchError(f"arbitration answers {update.status.code}: {update.status.message}")
+            raise SwitchError(f"arbitration answers {_code(update.status.code)}: {update.status.message}")
         if was:
             LOG.warning("%s: %s", self.name, self._reason)
 
-    async def _prepare(self, channel: Channel) -> None:
+    async def _prepare(self, channel: Channel, tasks: asyncio.TaskGroup) -> None:
         target = self.target
         pushed = await pipeline.ensure(
             channel, self.program, target.device_id, election_id(self.term), target.can_reconcile
         )
+        if QueueProbe.is_possible(self.program):
+            if self._counting is None or self._counting.done():
+                self._counting = tasks.create_task(self._count_queues(channel))
+            # What is written next depends on it; but a switch whose CPU port is not ours can be written too.
+            await asyncio.wait({self._counting}, timeout=_QUEUES_SECONDS)
         self._preparing = None
         self._reason = None
         self.epoch += 1
@@ -285,6 +311,23 @@ class Connection:
         for call in self._when_primary:
             call()
         self._tell(events.BecamePrimary(self.name, pushed))
+
+    async def _count_queues(self, channel: Channel) -> None:
+        async def send(packet: p4r.PacketOut) -> None:
+            await channel.send(p4r.StreamMessageRequest(packet=packet))
+
+        found = await self._queue_probe.count(send)
+        if found is None:
+            LOG.warning(
+                "%s: its queues cannot be counted, since nothing comes back through port %d; is that its CPU "
+                "port? %d queues are assumed",
+                self.name,
+                CPU_PORT,
+                self.queues,
+            )
+        elif found != self.queues:
+            self.queues = found
+            self._tell(events.QueuesCounted(self.name, found))
 
     def _digest(self, digest: p4r.DigestList, channel: Channel, tasks: asyncio.TaskGroup) -> None:
         ack = p4r.DigestListAck(digest_id=digest.digest_id, list_id=digest.list_id)
@@ -322,10 +365,13 @@ class Connection:
         """All that the switch has, the program's own entries left out. NotPrimaryError, SwitchError."""
         state: State = {}
         async for reply in self.read(self.codec.everything()):
-            try:
-                self.codec.decode_into(state, reply.entities)
-            except UnknownEntityError as error:
-                raise SwitchError(str(error)) from None
+            # A switch may answer with all that it has in one message; nobody else is to wait for that.
+            for start in range(0, len(reply.entities), _DECODED_AT_ONCE):
+                try:
+                    self.codec.decode_into(state, reply.entities[start : start + _DECODED_AT_ONCE])
+                except UnknownEntityError as error:
+                    raise SwitchError(f"{self.name}: {error}") from None
+                await asyncio.sleep(0)
         return state
 
     async def write(self, request: p4r.WriteRequest) -> None:
@@ -336,11 +382,12 @@ class Connection:
         with self._errors():
             await channel.request(request)
 
-    async def packet_out(
-        self, port: int, payload: bytes, *, tenant: int = 0, submit: bool = False, queue: int = 0
-    ) -> None:
-        """Send a packet out of ``port``; with ``submit`` have it processed as one that came in, of
-        ``tenant``. NotPrimaryError, SwitchError; ValueError: a number that does not fit."""
+    async def packet_out(self, port: int, payload: bytes, *, tenant: int = 0, submit: bool = False) -> None:
+        """Send a packet out of ``port``, before all that waits there: a link must not look dead because it is
+        full. With ``submit`` have it processed as one that came in, of ``tenant``.
+
+        NotPrimaryError, SwitchError; ValueError: a number that does not fit."""
+        queue = min(Queue.CONTROL, self.queues - 1)
         fields = {"port": port, "submit_to_ingress": int(submit), "tenant": tenant, "queue": queue}
         packet = packet_io.encode_packet_out(self.program, payload, **fields)
         channel = self._ours()
@@ -366,6 +413,14 @@ class Connection:
             raise SwitchError(text) from None
         except ConnectionError as error:
             raise SwitchError(f"{self.name}: {error}") from None
+
+
+def _code(number: int) -> str:
+    """A status code's name (google.rpc.Code)."""
+    try:
+        return fy.GRPCStatusCode(number).name
+    except ValueError:
+        return str(number)
 
 
 def _check_term(term: int) -> None:

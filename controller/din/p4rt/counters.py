@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from finsy.proto import p4r
 
-from din.p4rt.connection import Connection
+from din.p4rt.connection import Connection, SwitchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +17,14 @@ class Count:
     bytes: int  # 0 where the counter counts packets alone
 
 
-async def read_counter(
-    connection: Connection, name: str, indices: Iterable[int] | None = None
-) -> dict[int, Count]:
-    """Index -> count; all that are not 0, or those asked for.
-
-    ValueError: no such counter or index; NotPrimaryError, SwitchError. All of 32,768 take about 0.2 s, which
-    is less than 3,000 asked for one by one: ask for few, or all."""
-    found = await read_counters(connection, {name: indices})
-    return found[name]
-
-
 async def read_counters(
     connection: Connection, asked: dict[str, Iterable[int] | None]
 ) -> dict[str, dict[int, Count]]:
-    """Several at once, so that they are of one time as nearly as a switch can say. As `read_counter`."""
+    """Of each counter index -> count; all that are not 0, or the indices asked for. Several counters are read
+    at once, so that they are of one time as nearly as a switch can say.
+
+    ValueError: no such counter or index; NotPrimaryError, SwitchError. All of 32,768 indices take about
+    0.2 s, which is less than 3,000 asked for one by one: ask for few, or all."""
     entities = []
     names = {}
     whole = set()
@@ -56,6 +49,8 @@ async def read_counters(
     async for reply in connection.read(entities):
         for entity in reply.entities:
             entry = entity.counter_entry
+            if entry.counter_id not in names:
+                raise SwitchError(f"{connection.name}: it answers with what was not asked for: {entity}")
             data = entry.data
             packets, octets = data.packet_count, data.byte_count
             if packets or octets or entry.counter_id not in whole:

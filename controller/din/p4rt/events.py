@@ -55,6 +55,15 @@ class NoPrimary:
 
 
 @dataclass(frozen=True, slots=True)
+class QueuesCounted:
+    """``queues``: how many each of its ports has; told when that is not what was thought (at first, all that
+    the data plane wants)."""
+
+    switch: str
+    queues: int
+
+
+@dataclass(frozen=True, slots=True)
 class PortChanged:
     switch: str
     port: int
@@ -106,6 +115,7 @@ Event: TypeAlias = (
     | BecamePrimary
     | BecameBackup
     | NoPrimary
+    | QueuesCounted
     | PortChanged
     | PacketIn
     | Digest

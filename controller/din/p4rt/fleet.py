@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -78,17 +78,15 @@ class Fleet:
 
     async def remove(self, name: str) -> None:
         """Leave a switch alone from now on. KeyError: there is none."""
+        await self.drop(name)
+
+    def drop(self, name: str) -> asyncio.Task[None]:
+        """As `remove`: it is none of ours at once; the task ends when its connection has."""
         del self._switches[name]
         tasks = self._tasks.pop(name)
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass
-            except Exception:
-                LOG.exception("%s failed", task.get_name())
+        return asyncio.create_task(_end(tasks), name=f"{name} leaves")
 
     def __getitem__(self, name: str) -> Reconciler:
         return self._switches[name]
@@ -118,10 +116,11 @@ class Fleet:
         switch."""
         prepared = {name: self._switches[name].prepare(state) for name, state in states.items()}
         results = {name: self._switches[name].start(p, verify=verify) for name, p in prepared.items()}
-        answers = (self._answer(name, result, patience) for name, result in results.items())
+        answers = (self.answer(name, result, patience) for name, result in results.items())
         return dict(zip(results, await asyncio.gather(*answers), strict=True))
 
-    async def _answer(self, name: str, result: asyncio.Future[Result], patience: float) -> Result:
+    async def answer(self, name: str, result: asyncio.Future[Result], patience: float = PATIENCE) -> Result:
+        """What an update that was started comes to, with the patience of `apply`."""
         connection = self._switches[name].connection
         while True:
             done, _ = await asyncio.wait({result}, timeout=patience)
@@ -134,15 +133,24 @@ class Fleet:
     async def preview(
         self, states: Mapping[str, State]
     ) -> dict[str, Preview | NotPrimaryError | SwitchError]:
-        """What `apply` would do to each, or why it cannot be read. BadStateError."""
+        """What `apply` would do to each, or why it cannot be read within `PATIENCE`. BadStateError."""
 
         async def preview(name: str) -> Preview | NotPrimaryError | SwitchError:
             try:
-                return await self._switches[name].preview(states[name])
+                async with asyncio.timeout(PATIENCE):
+                    return await self._switches[name].preview(states[name])
+            except TimeoutError:
+                return SwitchError(f"{name}: not read within {PATIENCE:g} s")
             except (NotPrimaryError, SwitchError) as error:
                 return error
 
         return dict(zip(states, await asyncio.gather(*map(preview, states)), strict=True))
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task, end in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+        if isinstance(end, Exception):
+            LOG.error("%s failed", task.get_name(), exc_info=end)
 
 
 def _ignore(event: Event) -> None:

@@ -30,14 +30,14 @@ async def ensure(
 
     ``can_reconcile``: the target has RECONCILE_AND_COMMIT. It must not be tried to find that out: after
     a RECONCILE simple_switch_grpc refuses every other program until it is started anew."""
-    running = await _running(channel, program, device_id)
-    if running is not None and _same(running, program):
+    runs = await _runs(channel, program, device_id)
+    if runs:
         return Pushed.KEPT
     request = _Set(device_id=device_id, election_id=U128.encode(election_id))
     request.config.p4info.CopyFrom(program.p4info)
     request.config.p4_device_config = program.config
     request.config.cookie.cookie = program.cookie
-    if running is not None and can_reconcile:
+    if runs is not None and can_reconcile:
         request.action = _Set.RECONCILE_AND_COMMIT
         try:
             await channel.push(request)
@@ -52,24 +52,22 @@ async def ensure(
     return Pushed.REPLACED
 
 
-async def _running(channel: Channel, program: Program, device_id: int) -> p4r.ForwardingPipelineConfig | None:
-    """What the switch runs; None: nothing. The whole of it only if its cookie does not tell."""
+async def _runs(channel: Channel, program: Program, device_id: int) -> bool | None:
+    """Whether the switch runs the program; None: it runs none.
+
+    The cookie tells, which is of the program's every byte: a target may give P4Info back in another form."""
+    request = _Get(device_id=device_id, response_type=_Get.COOKIE_ONLY)
     try:
-        request = _Get(device_id=device_id, response_type=_Get.P4INFO_AND_COOKIE)
-        config = (await channel.request(request)).config
-        if config.cookie.cookie == program.cookie or not config.HasField("p4info"):
-            return config if config.HasField("p4info") else None
+        if (await channel.request(request)).config.cookie.cookie == program.cookie:
+            return True
         # A switch that was started with the program on its command line has no cookie.
         request.response_type = _Get.ALL
-        return (await channel.request(request)).config
+        config = (await channel.request(request)).config
     except fy.P4ClientError as error:
         # P4Runtime 1.4.1, "GetForwardingPipelineConfig": without a pipeline it is FAILED_PRECONDITION.
         if error.code is fy.GRPCStatusCode.FAILED_PRECONDITION:
             return None
         raise
-
-
-def _same(running: p4r.ForwardingPipelineConfig, program: Program) -> bool:
-    if running.p4info != program.p4info:
-        return False
-    return running.cookie.cookie == program.cookie or running.p4_device_config == program.config
+    if not config.HasField("p4info"):
+        return None
+    return bool(config.p4info == program.p4info and config.p4_device_config == program.config)

@@ -187,6 +187,8 @@ class Program:
             return Program.load(_parse(p4info.read_text(), str(p4info)), config.read_bytes())
         except OSError as error:
             raise ProgramError(f"{error.filename}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ProgramError(f"{p4info} is no P4Info in protobuf's text format: it is not text") from None
 
 
 @cache
@@ -277,7 +279,12 @@ def _initial_default(info: p4i.Table, actions: Mapping[int, ActionInfo]) -> Acti
     action = actions.get(found.action_id)
     if action is None:
         return None
-    values = {action.by_id[a.param_id].name: int.from_bytes(a.value, "big") for a in found.arguments}
+    try:
+        values = {action.by_id[a.param_id].name: int.from_bytes(a.value, "big") for a in found.arguments}
+    except KeyError as error:
+        raise ProgramError(
+            f"table {info.preamble.alias} gives {action.name} a parameter {error}, which it does not have"
+        ) from None
     return Action(action.name, tuple(sorted(values.items())))
 
 

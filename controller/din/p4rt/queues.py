@@ -59,15 +59,10 @@ def class_queues(queues: int) -> list[ClassQueue]:
 
 
 def count_queues(answered: Iterable[int]) -> int:
-    """How many queues a switch has, from the queues whose probes came back to the controller. A probe is a
-    packet-out to the CPU port in that queue. Raises ValueError if there is none, or one is missing below."""
+    """How many queues a switch has, from those whose probes came back (`din.p4rt.queue_probe`). Raises
+    ValueError if there is none, or one is missing below."""
     found = set(answered)
-    if not found:
-        raise ValueError("no probe came back: is the switch's CPU port the program's (510)?")
-    count = max(found) + 1
-    if found != set(range(count)):
-        missing = sorted(set(range(count)) - found)
-        raise ValueError(
-            f"probes of queues {missing} did not come back, though that of {count - 1} did: probe again"
-        )
+    count = len(found)
+    if not found or found != set(range(count)):
+        raise ValueError(f"probes of queues {sorted(found)} came back, which are not all up to one")
     return count

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,9 +23,10 @@ from finsy.proto import p4r
 from din.p4rt.canonical import BadStateError, Check, canonical, show
 from din.p4rt.codec import Op
 from din.p4rt.connection import BatchError, Connection, NotPrimaryError, Refusal, SwitchError
-from din.p4rt.diff import BlastRadius, Changes, diff
-from din.p4rt.entry import AnyKey, AnyValue, State
+from din.p4rt.diff import BlastRadius, Changes, diff, place
+from din.p4rt.entry import AnyKey, AnyValue, Key, State
 from din.p4rt.order import Change, Order
+from din.p4rt.program import Program
 
 LOG = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ class Result:
 class Preview:
     changes: Changes
     blast: BlastRadius
+
+
+class _SupersededError(Exception):
+    """A newer state came: it is no use to go on."""
 
 
 class _Wanted:
@@ -115,6 +121,17 @@ class Reconciler:
     @property
     def want(self) -> State | None:
         return None if self._wanted is None else self._wanted.state
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the switch is known to have what is wanted."""
+        return self._wanted is not None and self._done is self._wanted.state
+
+    def release(self) -> None:
+        """Nothing is wanted any more: whatever the switch has stays, until something is wanted again."""
+        if self._wanted is not None and self._wanted is not self._running:
+            self._wanted.tell(self._result(Outcome.SUPERSEDED))
+        self._wanted = None
 
     def forget(self) -> None:
         """The switch may have changed: it is read, and made what it is to be, now."""
@@ -201,48 +218,71 @@ class Reconciler:
     # ---- one update ----------------------------------------------------------------------------------------
 
     async def _update(self, wanted: _Wanted) -> None:
-        self._running = wanted
         start = time.monotonic()
         had_to_read = self._stale
         work = _Work(BlastRadius(self.name, 0, {}))
+        self._running = wanted
         try:
-            if had_to_read:
+            outcome = await self._try(wanted, work)
+        finally:
+            self._running = None
+        match outcome:
+            case Outcome.DONE:
+                self._done = wanted.state
+            case Outcome.FAILED:
+                self._known = self._done = None
+                self._due = self._after(_RETRY_SECONDS)
+            case Outcome.WAITING:
+                # When it is ours again it is read anew; whoever waits, waits for that.
+                self._known = self._done = None
+                if self._wanted is not wanted:
+                    wanted.tell(self._result(Outcome.SUPERSEDED))
+                return
+        seconds = time.monotonic() - start
+        errors = tuple(work.errors)
+        result = Result(self.name, outcome, work.blast, work.written, seconds, errors, had_to_read)
+        wanted.tell(result)
+        if self._on_result is not None:
+            try:
+                self._on_result(result)
+            except Exception:
+                # A listener's mistake is not the switch's.
+                LOG.exception("%s: a listener failed at a result", self.name)
+
+    async def _try(self, wanted: _Wanted, work: _Work) -> Outcome:
+        try:
+            if self._stale:
                 await self._read()
             outcome = await self._write(wanted, work)
             if outcome is Outcome.DONE and wanted.verify and not wanted.result.done():
                 outcome = await self._verify(wanted.state, work)
+            return outcome
         except NotPrimaryError as error:
-            # When it is ours again it is read anew; whoever waits, waits for that.
-            LOG.info("%s: an update waits: %s", self.name, error)
-            self._known = self._done = None
-            return
+            if not self._is_ours:
+                LOG.info("%s: an update waits: %s", self.name, error)
+                return Outcome.WAITING
+            # It says that we are primary, and does not let us write.
+            work.errors.append(str(error).removeprefix(f"{self.name}: "))
         except SwitchError as error:
-            work.errors.append(str(error))
-            outcome = Outcome.FAILED
-        finally:
-            self._running = None
-        if outcome is Outcome.DONE:
-            self._done = wanted.state
-        elif outcome is Outcome.FAILED:
-            self._known = self._done = None
-            self._due = self._after(_RETRY_SECONDS)
-        result = Result(
-            self.name,
-            outcome,
-            work.blast,
-            work.written,
-            time.monotonic() - start,
-            tuple(work.errors),
-            had_to_read,
-        )
-        wanted.tell(result)
-        if self._on_result is not None:
-            self._on_result(result)
+            work.errors.append(str(error).removeprefix(f"{self.name}: "))
+        except Exception as error:
+            # A mistake of ours: this switch is tried again like any other, and no other is concerned.
+            LOG.exception("%s: an update failed", self.name)
+            work.errors.append(repr(error))
+        return Outcome.FAILED
+
+    @property
+    def _is_ours(self) -> bool:
+        """And has been since it was read."""
+        return self.connection.is_primary and self._epoch == self.connection.epoch
+
+    def _must_be_ours(self) -> None:
+        if not self._is_ours:
+            raise NotPrimaryError(f"{self.name}: {self.connection.reason or 'it was lost and came back'}")
 
     @property
     def _stale(self) -> bool:
-        connection = self.connection
-        return self._known is None or not connection.is_primary or self._epoch != connection.epoch
+        return self._known is None or not self._is_ours
 
     async def _read(self) -> None:
         self._known, self._done, self._epoch = None, None, self.connection.epoch
@@ -260,20 +300,43 @@ class Reconciler:
             have, want = {key: have[key] for key in wanted.delta if key in have}, wanted.delta
         changes = diff(have, want)
         work.blast = BlastRadius.of(self.name, have, changes)
-        may_break = True
-        for batch in self._order.batches(changes):
-            if self._wanted is not wanted:
-                return Outcome.SUPERSEDED
-            if self._epoch != self.connection.epoch:
-                raise NotPrimaryError(f"{self.name}: it was lost and came back")
-            if batch[0].op is Op.DELETE and not may_break:
-                work.errors.append("nothing was deleted, because what takes its place could not be made")
-                break
-            may_break &= await self._write_batch(batch, work)
+        try:
+            no_room = await self._make(wanted, changes, work)
+            if no_room and changes.delete and not work.errors:
+                # Now there is some.
+                left = {change.key for change in no_room}
+                again = Changes(
+                    {key: value for key, value in changes.insert.items() if key in left},
+                    {key: value for key, value in changes.modify.items() if key in left},
+                )
+                no_room = await self._make(wanted, again, work)
+        except _SupersededError:
+            return Outcome.SUPERSEDED
+        work.errors += no_room.values()
         return Outcome.FAILED if work.errors else Outcome.DONE
 
-    async def _write_batch(self, batch: Sequence[Change], work: _Work) -> bool:
-        """Whether what the batch makes stands, or misses only the room that deletions will give it."""
+    async def _make(self, wanted: _Wanted, changes: Changes, work: _Work) -> dict[Change, str]:
+        """What the switch has no room for, and its words. NotPrimaryError, SwitchError, _SupersededError."""
+        no_room: dict[Change, str] = {}
+        has_deleted = False
+        for batch in self._order.batches(changes):
+            if self._wanted is not wanted:
+                raise _SupersededError
+            self._must_be_ours()
+            if batch[0].op is Op.DELETE:
+                if work.errors:
+                    work.errors.append(
+                        "no more was deleted, because what refers to it is still there"
+                        if has_deleted
+                        else "nothing was deleted, because what takes its place could not be made"
+                    )
+                    break
+                has_deleted = True
+            no_room |= await self._write_batch(batch, work)
+        return no_room
+
+    async def _write_batch(self, batch: Sequence[Change], work: _Work) -> dict[Change, str]:
+        """As `_make`."""
         request = p4r.WriteRequest()
         for change in batch:
             self.connection.codec.add(request, change.op, change.key, change.value)
@@ -282,18 +345,27 @@ class Reconciler:
             await self.connection.write(request)
         except BatchError as error:
             refused = {each.index: each for each in error.refusals}
+        # A term that is raised meanwhile ends no request.
+        self._must_be_ours()
         assert self._known is not None
+        no_room: dict[Change, str] = {}
+        full = _full_tables(self.connection.program, self._known) if refused else ()
         for index, change in enumerate(batch):
-            if index in refused:
-                refusal = refused[index]
-                what = f"{change.op.name.lower()} {show(change.key)}"
-                work.errors.append(f"{what}: {refusal.code}: {refusal.message}")
-            elif change.value is None:
-                self._known.pop(change.key, None)
+            refusal = refused.get(index)
+            if refusal is None or (change.op is Op.DELETE and refusal.code == "NOT_FOUND"):
+                work.written += 1
+                if change.value is None:
+                    self._known.pop(change.key, None)
+                else:
+                    self._known[change.key] = change.value
+                continue
+            what = f"{change.op.name.lower()} {show(change.key)}: {refusal.code}: {refusal.message}"
+            # simple_switch_grpc says UNKNOWN of a table that is full.
+            if refusal.code == "RESOURCE_EXHAUSTED" or (change.op is Op.INSERT and place(change.key) in full):
+                no_room[change] = what
             else:
-                self._known[change.key] = change.value
-        work.written += len(batch) - len(refused)
-        return all(each.code == "RESOURCE_EXHAUSTED" for each in refused.values())
+                work.errors.append(what)
+        return no_room
 
     async def _verify(self, want: State, work: _Work) -> Outcome:
         await self._read()
@@ -317,3 +389,8 @@ class _Work:
     blast: BlastRadius
     written: int = 0
     errors: list[str] = field(default_factory=list)
+
+
+def _full_tables(program: Program, have: State) -> set[str]:
+    counts = Counter(key.table for key in have if isinstance(key, Key) and not key.default)
+    return {name for name, count in counts.items() if 0 < program.tables[name].size <= count}

@@ -33,6 +33,8 @@ DIN_VERSION: Final = 1
 #: A slack with its top bit set never runs out.
 NO_DEADLINE: Final = 0xFFFF_FFFF
 HOP_LIMIT: Final = 64
+#: Of packet-in and packet-out.
+CPU_PORT: Final = 510
 
 #: Bytes in front of a tenant's packet, Ethernet aside: IPv6 40, UDP 8, Geneve 8, DIN option 28.
 FABRIC_OVERHEAD: Final = 84

@@ -22,10 +22,10 @@ from din.p4rt.entry import (
     key,
     member,
 )
+from din.packet.constants import CPU_PORT
 
 from tests.p4jit.cli.command import Running
 
-CPU_PORT = 510
 PORTS = range(1, 9)
 #: A switch remembers the highest election ID that it saw: every controller of these tests is of a newer term.
 terms = itertools.count(1)

@@ -18,7 +18,7 @@ from hypothesis import given
 from tests.din.p4rt.arbitrary import states
 from tests.din.p4rt.switches import everything
 
-MANY = 50_000
+MANY = 20_000
 
 
 def encode(program: Program, state: State, op: Op = Op.INSERT) -> p4r.WriteRequest:
@@ -105,6 +105,14 @@ def test_another_programs_entries_are_not_mistaken(program: Program) -> None:
     foreign.action.action.action_id = 1
     with pytest.raises(UnknownEntityError, match="an action 0x1"):
         codec.decode_into({}, [p4r.Entity(table_entry=foreign)])
+    action_of_more = p4r.TableEntry(table_id=buckets)
+    action_of_more.action.action.action_id = program.actions["set_bucket"].id
+    action_of_more.action.action.params.add(param_id=9, value=b"\1")
+    with pytest.raises(UnknownEntityError, match="action set_bucket has a parameter 9"):
+        codec.decode_into({}, [p4r.Entity(table_entry=action_of_more)])
+    meter = p4r.MeterEntry(meter_id=5, config=p4r.MeterConfig(cir=1))
+    with pytest.raises(UnknownEntityError, match="a meter 0x5"):
+        codec.decode_into({}, [p4r.Entity(meter_entry=meter)])
     field = p4r.TableEntry(table_id=buckets, match=[p4r.FieldMatch(field_id=77)])
     field.action.action.action_id = program.actions["set_bucket"].id
     with pytest.raises(UnknownEntityError, match="table buckets has a field 77"):
@@ -115,8 +123,8 @@ def test_another_programs_entries_are_not_mistaken(program: Program) -> None:
         codec.decode_into({}, [p4r.Entity(table_entry=member)])
 
 
-def test_fifty_thousand_buckets_take_a_second_both_ways(program: Program) -> None:
-    """About half a second each on a quiet machine; the bound is for a machine that has other things to do."""
+def test_many_entries_take_little_time_both_ways(program: Program) -> None:
+    """About 0.2 s each on a quiet machine; the bound is for a machine that has other things to do."""
     state: State = {}
     for number in range(MANY):
         value: AnyValue = action("set_bucket", current=1 + number % 50, previous=1 + number % 50, state=0)
@@ -136,4 +144,4 @@ def test_fifty_thousand_buckets_take_a_second_both_ways(program: Program) -> Non
     assert back == state
     decoded = time.perf_counter() - start
     print(f"{MANY} entries: encoded in {encoded:.2f} s, decoded in {decoded:.2f} s")
-    assert max(encoded, decoded) < 4
+    assert max(encoded, decoded) < 1.6

@@ -32,6 +32,7 @@ from din.p4rt.fleet import Fleet
 from din.p4rt.pipeline import Pushed
 from din.p4rt.program import Program
 from din.p4rt.reconcile import Outcome, Result
+from din.packet.constants import Queue
 from finsy.proto import p4r
 
 from scripts.bench.namespaces import Namespace, add_veth, why_unavailable
@@ -79,6 +80,12 @@ async def connection(address: str, program: Program) -> AsyncIterator[tuple[Conn
 def _quick_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """An embedded server waits for its devices' event threads to end: have them look more often."""
     monkeypatch.setattr("p4jit.p4runtime.controlled._POLL_SECONDS", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_for_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where time stands still no packet comes back."""
+    monkeypatch.setattr("din.p4rt.connection._QUEUES_SECONDS", 0.05)
 
 
 class Embedded(P4jitNode):
@@ -251,7 +258,7 @@ async def test_packets_to_and_from_the_controller(address: str) -> None:
         payload = bytes(range(100))
         # simple_switch_grpc takes no packets until it has taken up its program, and says nothing then.
         for _ in range(100):
-            await ours.packet_out(CPU_PORT, payload, queue=0)
+            await ours.packet_out(CPU_PORT, payload)
             await asyncio.sleep(0.02)
             if seen.of(PacketIn):
                 break
@@ -270,6 +277,8 @@ async def test_what_leaves_has_the_fields_that_it_was_given(node: Embedded) -> N
             while not (out := await asyncio.to_thread(node.receive)):
                 await asyncio.sleep(0.005)
         assert out == [(5, b"x" * 60)]
+        sent = [queue.sent_packets for queue in node.port_status(5).queues]
+        assert [queue for queue, packets in enumerate(sent) if packets] == [Queue.CONTROL]
 
 
 async def test_a_message_that_the_switch_refuses_is_told(p4jit: str) -> None:
@@ -280,6 +289,7 @@ async def test_a_message_that_the_switch_refuses_is_told(p4jit: str) -> None:
         packet = p4r.PacketOut(payload=b"x", metadata=[p4r.PacketMetadata(metadata_id=99, value=b"\1")])
         await ours._channel.send(p4r.StreamMessageRequest(packet=packet))
         error = await seen.wait(StreamError)
+        assert error.message.startswith("INVALID_ARGUMENT: ")
         assert "99" in error.message
         assert ours.is_primary, "and nothing else"
 
@@ -327,9 +337,11 @@ async def test_a_listener_that_fails_harms_nobody(p4jit: str, caplog: pytest.Log
     def fail(event: Any) -> None:
         raise RuntimeError("a listener's mistake")
 
-    async with Fleet([target(p4jit)], term=next(terms), on_event=fail) as fleet:
-        assert (await fleet.apply({"leaf1": {}}, patience=LONG))["leaf1"].outcome is Outcome.DONE
+    async with Fleet([target(p4jit)], term=next(terms), on_event=fail, on_result=fail) as fleet:
+        for _ in range(2):
+            assert (await fleet.apply({"leaf1": {}}, patience=LONG))["leaf1"].outcome is Outcome.DONE
     assert "a listener failed at BecamePrimary" in caplog.text
+    assert "a listener failed at a result" in caplog.text
 
 
 # ---- TLS ---------------------------------------------------------------------------------------------------

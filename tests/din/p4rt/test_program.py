@@ -63,6 +63,9 @@ def test_a_program_is_read_from_files(program: Program, tmp_path: Path) -> None:
     p4info.write_text("tables {")
     with pytest.raises(ProgramError, match=r"a\.txtpb is no P4Info"):
         Program.read(config, p4info)
+    p4info.write_bytes(b"\xff\xfe")
+    with pytest.raises(ProgramError, match=r"a\.txtpb is no P4Info .*not text"):
+        Program.read(config, p4info)
     p4info.write_text("")
     with pytest.raises(ProgramError, match=r"b\.json: No such file"):
         Program.read(tmp_path / "b.json", p4info)
@@ -96,3 +99,9 @@ def test_a_p4info_that_is_not_consistent_is_refused(program: Program) -> None:
     dangling.tables[0].action_refs[0].id = 1
     with pytest.raises(ProgramError, match="table ports refers to action 1"):
         Program.load(dangling, b"")
+    unknown = p4i.P4Info()
+    unknown.CopyFrom(program.p4info)
+    clock = next(each for each in unknown.tables if each.preamble.alias == "clock")
+    clock.initial_default_action.arguments[0].param_id = 77
+    with pytest.raises(ProgramError, match="table clock gives set_clock a parameter 77"):
+        Program.load(unknown, b"")

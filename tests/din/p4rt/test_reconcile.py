@@ -54,6 +54,9 @@ async def test_a_controller_that_restarts_changes_nothing(address: str, sent: Se
         assert not result.blast
         assert sent.updates == []
         assert sent.pushes == []
+        # Nor is the program fetched, megabytes of it: its cookie tells.
+        gets = [r for r in sent.requests if isinstance(r, p4r.GetForwardingPipelineConfigRequest)]
+        assert [each.response_type for each in gets] == [p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY]
         assert await fleet.connection("leaf1").read_state() == everything()
 
 

@@ -12,7 +12,7 @@ from din.measure.state import InstanceState, LinkState, Measured
 from din.p4rt.canonical import canonical
 from din.p4rt.compile import Context, compile_network
 from din.p4rt.constraints import Constraints
-from din.p4rt.entry import Key, State
+from din.p4rt.entry import Action, Key, State, action
 from din.p4rt.program import Program
 from din.p4rt.references import dangling
 from din.steering.buckets import fresh
@@ -41,6 +41,20 @@ def compiled(topology: str, measured: Measured, drained: frozenset[str] = frozen
     return compile_network(
         Context(found.model, found.wiring, found.ids, plan, buckets, found.secrets(1.7e9), down)
     )
+
+
+@pytest.mark.parametrize("queues", [1, 3])
+def test_classes_have_queues_that_there_are(queues: int) -> None:
+    found = desired("skeleton")
+    plan = decide(found.model, found.wiring, found.aggregates, Measured(), None, frozenset(), 0.0)
+    context = Context(found.model, found.wiring, found.ids, plan, {}, queues={"leaf-1": queues})
+    states = compile_network(context)
+    for switch, has in [("leaf-1", queues), ("leaf-2", 8)]:
+        classes = [v for k, v in states[switch].items() if isinstance(k, Key) and k.table == "classes"]
+        assert len(classes) == 12
+        used = {dict(each.params)["queue"] for each in classes if isinstance(each, Action) and each.params}
+        assert max(used) == min(has, 5 if has < 8 else 8) - 1
+        assert (action("map_slack") in classes) == (has == 8)
 
 
 def wrong(program: Program, states: dict[str, State]) -> list[str]:

@@ -59,5 +59,9 @@ def test_enumerations(enum: type[IntEnum], type_name: str, prefix: str, file: st
     assert ours == theirs, f"din.packet.constants.{enum.__name__} and p4src/include/{file} differ"
 
 
+def test_the_port_of_the_controller() -> None:
+    assert p4.constants("../v1model/target.p4")["CPU_PORT"] == constants.CPU_PORT
+
+
 def test_ports_of_entropy() -> None:
     assert CONSTANTS["UDP_ENTROPY_PREFIX"] << 14 == constants.UDP_ENTROPY_BASE

@@ -291,14 +291,14 @@ def test_two_bits_of_one_bit_do_not_fit(program: Program) -> None:
         canonical(program, {OF_ACTIONS[0][0]: of(PERMIT, label_mandatory=2)})
 
 
-def test_a_hundred_thousand_buckets_take_less_than_half_a_second(constraints: Constraints) -> None:
+def test_ten_thousand_buckets_take_less_than_a_twentieth_of_a_second(constraints: Constraints) -> None:
     actions = [of(BUCKET, current=each, previous=each, state=0) for each in range(1, 50)]
     entries = [
         (key("buckets", group=group, bucket=bucket), actions[(group + bucket) % len(actions)])
-        for group in range(1, 99)
+        for group in range(1, 11)
         for bucket in range(1024)
     ]
-    assert len(entries) > 100_000
+    assert len(entries) > 10_000
 
     def seconds() -> float:
         start = time.thread_time()
@@ -306,4 +306,4 @@ def test_a_hundred_thousand_buckets_take_less_than_half_a_second(constraints: Co
         return time.thread_time() - start
 
     # Others are on this machine: the best of a few is what it takes.
-    assert any(seconds() < 0.5 for _ in range(5))
+    assert any(seconds() < 0.05 for _ in range(5))
