@@ -4,8 +4,7 @@ argument, in seconds of the controller's monotonic clock.
 
     aggregates   aggregates(model, wiring): all that is to be steered
     decide       decide(model, wiring, aggregates, measured, before, drained, now) -> Plan
-    plan         Plan and what it is made of, reasons included
-    explain      explain(plan, model, service, leaf) -> Explanation
+    plan         Plan and what it is made of, with the reasons for what was not chosen
     buckets      fresh(shares, seed_name), rebalance(buckets, shares, now, lifetime, dead), shares_of(buckets)
     next_hops    NextHops(wiring, down): to(node, dst), protection(node, port)
 
@@ -16,7 +15,8 @@ argument, in seconds of the controller's monotonic clock.
     ways         which of these is taken
     estimate     what a choice is believed to cost
     demand       what aggregates ask for
-    balance      what is known of a service's servers, and what is assumed of the rest
+    pace         how long requests take at each server
+    balance      what is known of a service's servers, and what is believed of the rest
     assignment   the shares of least latency
     shares       how they are approached; and what DIN is compared with
 """

@@ -97,14 +97,18 @@ def variant(candidate: Candidate) -> Rejection | None:
 def quality(candidate: Candidate) -> Rejection | None:
     floor = candidate.bounds.quality_floor
     if candidate.variant is not None and candidate.variant.quality < floor:
-        return candidate.rejection("quality", f"{candidate.variant.quality:g} is below {floor:g}")
+        return candidate.rejection(
+            "quality", f"quality {candidate.variant.quality:g}, wanted is {floor:g} or more"
+        )
     return None
 
 
 def context(candidate: Candidate) -> Rejection | None:
     wanted = candidate.service.min_context
     if candidate.variant is not None and candidate.variant.context < wanted:
-        return candidate.rejection("context", f"{candidate.variant.context} tokens, wanted are {wanted}")
+        return candidate.rejection(
+            "context", f"context of {candidate.variant.context} tokens, wanted are {wanted}"
+        )
     return None
 
 
@@ -118,7 +122,9 @@ def features(candidate: Candidate) -> Rejection | None:
 def cost(candidate: Candidate) -> Rejection | None:
     ceiling = candidate.bounds.cost_ceiling
     if candidate.variant is not None and ceiling is not None and candidate.variant.cost > ceiling:
-        return candidate.rejection("cost", f"{candidate.variant.cost:g} is above {ceiling:g}")
+        return candidate.rejection(
+            "cost", f"{candidate.variant.cost:g} for a million tokens, the ceiling is {ceiling:g}"
+        )
     return None
 
 

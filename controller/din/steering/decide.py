@@ -10,13 +10,14 @@ shares      how many of the connections that begin each instance gets
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from din.measure.state import Measured
 from din.model.network import Model
 from din.model.policy import InstanceChoice, PathChoice
 from din.model.topology import Role
+from din.model.units import show_time
 from din.model.wiring import Wiring
 
 from . import shares, ways
@@ -25,8 +26,9 @@ from .bounds import of_transport, unlabelled
 from .constraints import capacity
 from .demand import demand
 from .estimate import Server, estimate, latency, link_extra, server
+from .pace import paces
 from .permitted import Permitted, permitted, request_key, response_key
-from .plan import Aggregate, Choice, Decision, Estimate, Plan, Rejection, Route
+from .plan import Aggregate, Choice, Decision, Estimate, Pace, Plan, Rejection, Route
 from .routes import Routes, both_ends, routes_of
 
 _MICRO: Final = 1e6
@@ -53,11 +55,13 @@ def decide(
     servers = _servers(model, measured, now)
     estimates = _estimates(model, allowed, requests, responses, servers, measured, now)
     demanded = demand(model, wanted, measured, before.demand if before is not None else {}, now)
+    believed: dict[str, Pace] = {}
     decisions: dict[Aggregate, Decision] = {}
     for service in sorted({each.service for each in wanted}):
         of_service = [each for each in wanted if each.service == service]
+        believed |= paces(model, service, servers, before.paces if before is not None else {})
         decisions |= _decisions(
-            model, of_service, allowed, requests, responses, estimates, servers, demanded, before
+            model, of_service, allowed, requests, responses, estimates, servers, believed, demanded, before
         )
     return Plan(
         decisions={each: decisions[each] for each in wanted},
@@ -69,6 +73,7 @@ def decide(
         ),
         drained=drained,
         demand=demanded,
+        paces={name: pace for name, pace in believed.items() if servers[name].running is not None},
     )
 
 
@@ -146,25 +151,23 @@ def _decisions(
     responses: Mapping[tuple[str, str, str, str, str], Route],
     estimates: Mapping[tuple[Aggregate, str], Estimate],
     servers: Mapping[str, Server],
+    believed: Mapping[str, Pace],
     demanded: Mapping[Aggregate, float],
     before: Plan | None,
 ) -> dict[Aggregate, Decision]:
     """Of one service."""
-    eligible: dict[Aggregate, list[str]] = {}
-    full: dict[Aggregate, list[Rejection]] = {}
-    for aggregate in wanted:
-        open_ = [name for name in allowed.instances[aggregate] if name not in allowed.held[aggregate]]
-        without_room = [
-            against
-            for name in open_
-            if (against := capacity(name, servers[name].present, servers[name].room))
+    full = {each: _full(each, allowed, servers) for each in wanted}
+    eligible = {
+        aggregate: [
+            name
+            for name in allowed.instances[aggregate]
+            if name not in allowed.held[aggregate] and name not in full[aggregate]
         ]
-        # Where nobody has room there is nothing better: a 429 is an answer.
-        full[aggregate] = without_room if len(without_room) < len(open_) else []
-        eligible[aggregate] = [name for name in open_ if name not in {each.what for each in full[aggregate]}]
+        for aggregate in wanted
+    }
     match model.steering.instances:
         case InstanceChoice.DIN:
-            found = targets(model, eligible, estimates, servers, demanded, before)
+            found = targets(model, eligible, estimates, servers, believed, demanded, before)
         case InstanceChoice.NEAREST:
             found = {
                 aggregate: shares.nearest(
@@ -175,23 +178,51 @@ def _decisions(
         case _:
             found = {aggregate: shares.equal(names) for aggregate, names in eligible.items()}
     leaf = {each.name: model.host[each.host].leaf for each in model.instances_of(wanted[0].service)}
-    return {
-        aggregate: Decision(
-            aggregate,
-            tuple(
-                Choice(
-                    name,
-                    found[aggregate].get(name, 0.0),
-                    requests[request_key(aggregate, name)],
-                    responses[response_key(aggregate, leaf[name])],
-                    estimates[aggregate, name],
-                )
-                for name in sorted(allowed.instances[aggregate])
-            ),
-            (*allowed.rejected[aggregate], *full[aggregate]),
+    decisions: dict[Aggregate, Decision] = {}
+    for aggregate in wanted:
+        choices = tuple(
+            Choice(
+                name,
+                found[aggregate].get(name, 0.0),
+                requests[request_key(aggregate, name)],
+                responses[response_key(aggregate, leaf[name])],
+                estimates[aggregate, name],
+            )
+            for name in sorted(allowed.instances[aggregate])
         )
-        for aggregate in wanted
+        lost = _outdone(
+            model.steering.instances, [each for each in choices if each.instance in eligible[aggregate]]
+        )
+        decisions[aggregate] = Decision(
+            aggregate, choices, (*allowed.rejected[aggregate], *full[aggregate].values(), *lost)
+        )
+    return decisions
+
+
+def _full(aggregate: Aggregate, allowed: Permitted, servers: Mapping[str, Server]) -> dict[str, Rejection]:
+    open_ = [name for name in allowed.instances[aggregate] if name not in allowed.held[aggregate]]
+    found = {
+        name: against
+        for name in open_
+        if (against := capacity(name, servers[name].present, servers[name].room)) is not None
     }
+    # Where nobody has room there is nothing better: a 429 is an answer.
+    return found if len(found) < len(open_) else {}
+
+
+def _outdone(how: InstanceChoice, choices: Sequence[Choice]) -> Iterator[Rejection]:
+    """Those that might answer, and to which nothing is sent because others do better."""
+    best = max(choices, key=lambda each: each.share, default=None)
+    for choice in choices:
+        if choice.share or best is None:
+            continue
+        if how is InstanceChoice.NEAREST:
+            there, least = (show_time(each.request.base_latency) for each in (choice, best))
+            yield Rejection(choice.instance, "distance", f"{there} there, {best.instance} is {least} away")
+        else:
+            total, least = (show_time(each.estimate.total) for each in (choice, best))
+            detail = f"{total} expected to the first token, {least} from {best.instance}"
+            yield Rejection(choice.instance, "ttft", detail)
 
 
 def _transport(model: Model, routes: Routes) -> dict[tuple[str, str, str], Route]:

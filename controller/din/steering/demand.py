@@ -7,7 +7,9 @@ it, else equally. Until something is measured it is what the model expects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from din.measure.state import Measured
@@ -32,9 +34,11 @@ def demand(
     for each in aggregates:
         here.setdefault((each.leaf, each.service), []).append(each)
     counted = _counted(model, measured, now)
+    # A site's demand is divided among its leaves.
+    leaves = Counter(_asked_at(model, each) for each in aggregates)
     found: dict[Aggregate, float] = {}
     for where, group in here.items():
-        expected = {each: _expected(model, each) for each in group}
+        expected = {each: _expected(model, each) / leaves[_asked_at(model, each)] for each in group}
         total = sum(expected.values())
         arrivals = measured.arrivals.get(where, 0.0 if counted else None)
         for each in group:
@@ -56,15 +60,18 @@ def _counted(model: Model, measured: Measured, now: float) -> bool:
     )
 
 
+def _asked_at(model: Model, aggregate: Aggregate) -> tuple[str, Aggregate]:
+    """What is the same for all leaves of a site."""
+    return model.switch[aggregate.leaf].site, replace(aggregate, leaf="")
+
+
 def _expected(model: Model, aggregate: Aggregate) -> float:
-    """Of the model's demand, what begins at this leaf in the service's class: a site's is divided among its
-    leaves.
-    """
+    """Of the model's demand, what begins at the leaf's site in the service's class."""
     service = model.service[aggregate.service]
-    site = model.switch[aggregate.leaf].site
-    if not model.demand or aggregate.traffic_class != service.traffic_class.value:
+    if aggregate.traffic_class != service.traffic_class.value:
         return 0.0
-    expected = sum(
+    site = model.switch[aggregate.leaf].site
+    return sum(
         each.requests_per_second
         for each in model.demand
         if each.site == site
@@ -72,9 +79,3 @@ def _expected(model: Model, aggregate: Aggregate) -> float:
         and (each.tenant or service.tenant) == aggregate.tenant
         and unlabelled(each.label) == aggregate.label
     )
-    leaves = {
-        host.leaf
-        for host in model.hosts
-        if host.tenant == aggregate.tenant and model.switch[host.leaf].site == site
-    }
-    return expected / max(len(leaves), 1)

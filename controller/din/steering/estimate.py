@@ -12,7 +12,8 @@
            age). The switches' count of connections is fresher, and more than n where clients keep
            connections that they do not use. Either alone, if the other is not known
     slots  as the model says, else the profile's, else what runs while others wait
-    s      mean time that a request holds a slot: running / (finished/s), by Little's law
+    s      mean time that a request holds a slot: running / (finished/s), by Little's law; of connections,
+           in flight / (opened/s), for a server that does not say
 
 What is measured counts for `stale_after`; later it is not known. What is not known is None, and whoever
 compares takes the mean of what is known of the others: such a server looks neither idle nor full. A link's
@@ -64,10 +65,8 @@ def server(
     connections = count if count is not None and now - count.at <= stale_after else None
     slots = _slots(instance, profile, load)
     present = _present(load, connections)
-    hold = None
-    if load is not None and load.running and load.requests_per_second:
-        hold = load.running / load.requests_per_second
-    rate = slots / hold if slots and hold else None
+    running, finishing = _throughput(load, connections)
+    rate = slots * finishing / running if slots and running and finishing else None
     queue = None
     if present is not None and slots:
         ahead = max(present + 1 - slots, 0.0)
@@ -79,8 +78,8 @@ def server(
         present=present,
         slots=slots,
         rate=rate,
-        running=load.running if load is not None else None,
-        finishing=load.requests_per_second if load is not None else None,
+        running=running,
+        finishing=finishing,
         queue=queue,
         compute=_compute(load),
         tpot=load.tpot if load is not None else None,
@@ -111,6 +110,15 @@ def _present(load: Load | None, connections: Connections | None) -> float | None
     # A bound has to be the upper one of the two that switches know.
     most = connections.in_flight if connections.at_most is None else connections.at_most
     return min(float(most), at_server + connections.opened_per_second * since)
+
+
+def _throughput(load: Load | None, connections: Connections | None) -> tuple[float | None, float | None]:
+    """Requests in slots, and those that leave them a second."""
+    if load is not None and load.running is not None and load.requests_per_second is not None:
+        return load.running, load.requests_per_second
+    if connections is not None:
+        return float(connections.in_flight), connections.opened_per_second
+    return None, None
 
 
 def _compute(load: Load | None) -> float | None:

@@ -57,12 +57,12 @@ class Route:
 class Rejection:
     """What was not chosen, and the constraint that forbade it, or by how much it lost."""
 
-    what: str  # instance, or instance and route
-    constraint: (
-        str  # zone | label | encryption | latency | capacity | quality | context | features | cost | health |
-    )
-    #                  drained | mtu | segments | role | variant | route
-    detail: str
+    what: str  # instance
+    #: Who may not: health | role | label | zone | drained | variant | quality | context | features | cost;
+    #: no way there: route | mtu | segments | zone | label | encryption | latency; no room: capacity. Who
+    #: might, and is outdone: ttft, or distance where the nearest is to be taken.
+    constraint: str
+    detail: str  # figures have their units
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,14 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How long a request is believed to take at an instance, seconds."""
+
+    hold: float  # that it has one of the slots
+    prefill: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is to be, both directions.
 
@@ -119,3 +127,5 @@ class Plan:
     drained: frozenset[str] = frozenset()
     #: Connections a second that were believed to begin; an aggregate of which nothing was known is missing.
     demand: Mapping[Aggregate, float] = field(default_factory=dict)
+    #: Of the instances that told of their requests.
+    paces: Mapping[str, Pace] = field(default_factory=dict)

@@ -57,7 +57,7 @@ class Routes:
         self._steps = _steps(wiring, down)
         self._all_steps = _steps(wiring, frozenset())
         self._candidates: dict[tuple[str, str, RouteBounds], tuple[Route, ...]] = {}
-        self._ahead: dict[tuple[str, RouteBounds], dict[str, tuple[int, int]]] = {}
+        self._ahead: dict[tuple[str, RouteBounds], dict[str, tuple[int, float, int]]] = {}
 
     def candidates(self, src: str, dst: str, bounds: RouteBounds = RouteBounds()) -> tuple[Route, ...]:  # noqa: B008
         """At most `CANDIDATES`, simple, of at most `MAX_NODES` nodes: by delay, then cost, then names."""
@@ -98,8 +98,9 @@ class Routes:
         )
 
     def _search(self, src: str, dst: str, bounds: RouteBounds, most: int) -> Iterator[Route]:
-        """Best first (A*): what a partial way can become is known exactly but for its being simple and
-        short.
+        """Best first (A*), in the order of delay, cost and names: what a partial way can become at best is
+        known of delay and cost, and a name more comes behind the names so far. So of many ways that are
+        alike the first are complete before the others are begun.
         """
         if not bounds.permits(self.zones[src]):
             return
@@ -109,13 +110,12 @@ class Routes:
         ahead = self._ahead_of(dst, bounds)
         if src not in ahead:
             return
-        # (delay of the whole, cost so far, names, delay so far, hops). Costs are positive, so of equal delay
-        # the cheapest is complete first.
-        heap: list[tuple[int, float, tuple[str, ...], int, tuple[Hop, ...]]] = [
-            (ahead[src][0], 0.0, (src,), 0, ())
+        # (delay and cost of the whole at best, names, delay and cost so far, hops).
+        heap: list[tuple[int, float, tuple[str, ...], int, float, tuple[Hop, ...]]] = [
+            (ahead[src][0], ahead[src][1], (src,), 0, 0.0, ())
         ]
         while heap:
-            _, cost, nodes, delay, hops = heapq.heappop(heap)
+            _, _, nodes, delay, cost, hops = heapq.heappop(heap)
             if nodes[-1] == dst:
                 yield Route(hops)
                 continue
@@ -123,32 +123,34 @@ class Routes:
                 name = step.hop.dst
                 if name in nodes or name not in ahead or not self._permitted(step, bounds):
                     continue
-                if len(nodes) + ahead[name][1] > most:
+                if len(nodes) + ahead[name][2] > most:
                     continue
-                so_far = delay + step.hop.link.delay
+                delay_so_far, cost_so_far = delay + step.hop.link.delay, cost + step.hop.link.cost
                 entry = (
-                    so_far + ahead[name][0],
-                    cost + step.hop.link.cost,
+                    delay_so_far + ahead[name][0],
+                    cost_so_far + ahead[name][1],
                     (*nodes, name),
-                    so_far,
+                    delay_so_far,
+                    cost_so_far,
                     (*hops, step.hop),
                 )
                 heapq.heappush(heap, entry)
 
-    def _ahead_of(self, dst: str, bounds: RouteBounds) -> dict[str, tuple[int, int]]:
-        """Node -> (least delay, least number of hops) to ``dst``, each by itself."""
+    def _ahead_of(self, dst: str, bounds: RouteBounds) -> dict[str, tuple[int, float, int]]:
+        """Node -> (least delay, least cost, least number of hops) to ``dst``, each by itself."""
         key = dst, bounds
         if key not in self._ahead:
             delays = self._distances(dst, bounds, lambda step: step.hop.link.delay)
+            costs = self._distances(dst, bounds, lambda step: step.hop.link.cost)
             counts = self._distances(dst, bounds, lambda step: 1)
-            self._ahead[key] = {node: (delays[node], counts[node]) for node in delays}
+            self._ahead[key] = {node: (int(delays[node]), costs[node], int(counts[node])) for node in delays}
         return self._ahead[key]
 
-    def _distances(self, dst: str, bounds: RouteBounds, weight: Callable[[Step], int]) -> dict[str, int]:
+    def _distances(self, dst: str, bounds: RouteBounds, weight: Callable[[Step], float]) -> dict[str, float]:
         if not bounds.permits(self.zones[dst]):
             return {}
-        found: dict[str, int] = {}
-        heap = [(0, dst)]
+        found: dict[str, float] = {}
+        heap: list[tuple[float, str]] = [(0, dst)]
         while heap:
             distance, node = heapq.heappop(heap)
             if node in found:

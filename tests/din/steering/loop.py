@@ -33,7 +33,7 @@ class SimulatedServer:
 
     def load(self, now: float) -> Load:
         done = sum(1 for at in self.finished if now - WINDOW < at <= now)
-        rate = done / WINDOW if done else None
+        rate = done / WINDOW
         return Load(
             at=now,
             running=float(self.running),

@@ -12,7 +12,7 @@ from din.steering.aggregates import aggregates
 from din.steering.demand import BELIEF, demand
 from din.steering.plan import Aggregate
 
-from tests.din.steering.build import chat, host, instance, service, triangle
+from tests.din.steering.build import chat, host, instance, link, model, service, triangle
 
 LABELS: dict[str, Any] = {
     "labels": [{"name": "secret", "zones": ["home"]}, {"name": "other", "zones": ["home"]}],
@@ -106,3 +106,19 @@ def test_arrivals_are_divided_as_expected_else_equally() -> None:
     assert asked(measured, **LABELS) == {chat(): 4.0, chat("secret"): 4.0}
     found = asked(measured, {chat(): 0.0, chat("secret"): 0.0}, demand=[*EXPECTED, secret], **LABELS)
     assert found == {chat(): pytest.approx(6.0 * BELIEF), chat("secret"): pytest.approx(2.0 * BELIEF)}
+
+
+def test_a_sites_demand_is_divided_among_the_leaves_that_ask() -> None:
+    """Two of the site have clients; the third has a server alone."""
+    of = model(
+        {"z": ["a", "b", "c"]},
+        [link("a", "b"), link("b", "c")],
+        [host("x", "a"), host("y", "b"), host("hc", "c")],
+        sites=[{"name": "here", "zone": "z"}],
+        switches=[{"name": name, "site": "here", "role": "leaf"} for name in "abc"],
+        services=[service()],
+        instances=[instance("only", "hc")],
+        demand=[{"site": "here", "service": "chat", "requests_per_second": 6.0}],
+    )
+    found = demand(of, aggregates(of, Wiring(of)), Measured(), {}, 0.0)
+    assert found == {chat(): 3.0, chat(leaf="b"): 3.0}

@@ -117,9 +117,12 @@ KEPT: dict[str, tuple[dict[str, Any], Measured]] = {
 
 
 def seen(name: str, found: Plan) -> tuple[set[str], set[tuple[str, str]]]:
+    """Who might answer, were it better than the others; who may not, and why."""
     decision = found.decisions[chat("secret" if name == "label" else "")]
-    rejected = {(each.what, each.constraint) for each in decision.rejected}
-    return {choice.instance for choice in decision.choices if choice.share > 0}, rejected
+    told = {(each.what, each.constraint) for each in decision.rejected}
+    outdone = {(what, constraint) for what, constraint in told if constraint == "ttft"}
+    chosen = {choice.instance for choice in decision.choices if choice.share > 0}
+    return chosen | {what for what, _ in outdone}, told - outdone
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -74,6 +74,15 @@ def test_stale_is_unknown() -> None:
     assert not of().known
 
 
+def test_a_server_that_does_not_say_what_it_finishes_is_judged_by_its_connections() -> None:
+    counted = Connections(9.8, 6, 0, 3.0)
+    told = of({"running": 4, "waiting": 0, "requests_per_second": 2.0}, counted)
+    assert (told.running, told.finishing, told.rate) == (4, 2.0, 4.0)
+    silent = of({"running": 4, "waiting": 0}, counted)
+    assert (silent.running, silent.finishing, silent.rate) == (6.0, 3.0, 4.0)
+    assert of({"running": 4, "waiting": 0}).running is None
+
+
 @pytest.mark.parametrize("gauge", ["running", "waiting"])
 def test_a_missing_gauge_is_not_an_idle_server(gauge: str) -> None:
     assert of({gauge: 0.0}).present is None

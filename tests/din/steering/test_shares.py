@@ -127,8 +127,8 @@ def test_a_share_moves_by_little_and_towards_its_target(
     assert found.keys() == target.keys()
     lost = 1 - sum(before.get(name, 0.0) for name in target)
     start = {name: before.get(name, 0.0) + lost * target[name] for name in target}
+    assert sum(abs(found[name] - start[name]) for name in target) / 2 <= STEP + 1e-2
     for name in target:
-        assert abs(found[name] - start[name]) <= STEP + 1e-2
         assert abs(found[name] - target[name]) <= abs(start[name] - target[name]) + 1e-2
 
 
@@ -137,6 +137,18 @@ def test_tiny_differences_move_nothing(before: dict[str, float]) -> None:
     target = {name: share + (HYSTERESIS * 0.9 if name == "a" else 0) for name, share in before.items()}
     target = {name: share / sum(target.values()) for name, share in target.items()}
     assert damp(before, target) == pytest.approx(before)
+
+
+def test_many_small_differences_are_one_great_one() -> None:
+    """Of 500 instances half become slow: no share changes by more than 0.002."""
+    names = [f"i{k:03}" for k in range(500)]
+    shares = dict.fromkeys(names, 0.002)
+    target = {name: 0.004 if k < 250 else 0.0 for k, name in enumerate(names)}
+    for _ in range(20):
+        moved = damp(shares, target)
+        assert sum(abs(moved[name] - shares[name]) for name in names) / 2 <= STEP + 1e-9
+        shares = moved
+    assert shares == pytest.approx(target)
 
 
 def test_the_target_is_reached() -> None:
@@ -159,6 +171,12 @@ def test_at_first_it_is_the_target() -> None:
 def test_shares_below_half_a_bucket_are_none() -> None:
     assert tidy({"a": 1.0, "b": 1e-4}) == {"a": 1.0, "b": 0.0}
     assert tidy({}) == {}
+
+
+def test_slivers_are_none_where_that_is_asked_for() -> None:
+    assert tidy({"a": 0.995, "b": 0.005}, 0.01) == {"a": 1.0, "b": 0.0}
+    many = {f"i{k}": 0.002 for k in range(500)}
+    assert tidy(many, 0.01) == pytest.approx(many)
 
 
 def test_what_it_is_compared_with() -> None:

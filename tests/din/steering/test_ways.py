@@ -92,6 +92,29 @@ def test_equally_quick_routes_share_the_load() -> None:
     assert Counter(route.nodes for route in found.values()) == {("b", "d"): 5, ("c", "d"): 5}
 
 
+def test_a_longer_way_is_not_taken_to_spread_what_nobody_waits_for() -> None:
+    """Half a millisecond longer is within what measurements tell apart, and longer all the same."""
+    longer = Routes(
+        Wiring(
+            model(
+                {"z": ["a", "b", "c", "d"]},
+                [link("a", "b"), link("b", "d"), link("a", "c"), link("c", "d", "1500us")],
+            )
+        )
+    ).candidates("a", "d")
+    keys = [f"k{n}" for n in range(10)]
+
+    def found(waiting: float) -> Counter[tuple[str, ...]]:
+        def latency(route: Route) -> float:
+            return route.base_latency + (waiting if route.nodes[0] == "b" else 0.0)
+
+        chosen = quickest(wishes(*keys, candidates=longer), {}, latency, lambda key: 0.0)
+        return Counter(route.nodes for route in chosen.values())
+
+    assert found(0.0) == found(900.0) == {("b", "d"): 10}
+    assert found(1_600.0) == {("c", "d"): 10}
+
+
 def test_within_a_leaf_there_is_nothing_to_choose() -> None:
     here = Route()
     assert quickest([Wish("x", (here,))], {"x": here}, lambda route: 0.0, lambda key: 0.0) == {"x": here}

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from ipaddress import IPv4Network, IPv6Network
-
-from din.model.topology import Host
+from collections.abc import Iterator
+from ipaddress import ip_network
 
 from ..entry import Lpm, State, Ternary, action, key
-from .context import TCP, Context, mac_number, mapped, mapped_length
+from .context import TCP, Context, IPNetwork, mac_number, mapped, mapped_length
 
 _ALL = (1 << 128) - 1
 _EXACT_PRIORITY, _OWN_PRIORITY, _PREFIX_PRIORITY = 30, 20, 10
@@ -55,9 +53,7 @@ def sources(context: Context, switch: str) -> State:
     state: State = {}
     for port, host in context.hosts(switch):
         permitted = {mapped(address): host.tenant for address in host.addresses}
-        for instance in context.model.instances:
-            if instance.host != host.name:
-                continue
+        for instance in context.instances_on(host.name):
             service = context.model.service[instance.service]
             for anycast in service.addresses:
                 if instance.rewrite:
@@ -104,9 +100,7 @@ def functions(context: Context, switch: str) -> State:
             "zone": context.zone(switch),
         }
         state[key("functions", function=context.host_function(host))] = action("deliver", instance=0, **step)
-        for instance in context.model.instances:
-            if instance.host != host.name:
-                continue
+        for instance in context.instances_on(host.name):
             where = key("functions", function=context.instance_function(instance.name))
             number = context.ids.of("instance", instance.name)
             if instance.rewrite:
@@ -118,40 +112,22 @@ def functions(context: Context, switch: str) -> State:
     return state
 
 
-def _remote_prefixes(context: Context, leaf: str, visible: list[Host]) -> set[IPv4Network | IPv6Network]:
-    """Of a leaf's hosts that are visible: its prefixes, where all in one are; else the hosts' own."""
-    names = {each.name for each in visible}
-    found: set[IPv4Network | IPv6Network] = set()
-    for _, host in context.hosts(leaf):
-        for address in host.addresses:
-            if host.name not in names:
-                continue
-            prefix = next(
-                (g.network for g in context.model.switch[leaf].gateways if address.ip in g.network), None
-            )
-            neighbours = {
-                other.name
-                for _, other in context.hosts(leaf)
-                if prefix is not None and any(each.ip in prefix for each in other.addresses)
-            }
-            if prefix is not None and neighbours <= names:
-                found.add(prefix)
-            elif address.version == 4:
-                found.add(IPv4Network(address.ip))
-            else:
-                found.add(IPv6Network(address.ip))
-    return found
+def _remote_prefixes(context: Context, leaf: str, visible: set[str]) -> Iterator[IPNetwork]:
+    """Of a leaf's hosts that are ``visible``: its prefixes, where all in one are; else the hosts' own."""
+    for prefix, addresses in context.prefixes[leaf].items():
+        if prefix is not None and all(name in visible for name, _ in addresses):
+            yield prefix
+        else:
+            yield from (ip_network(address.ip) for name, address in addresses if name in visible)
 
 
 def destinations(context: Context, switch: str) -> State:
     """Where each tenant's hosts are, as far as anyone here sends to them; and the collectors."""
     state: State = {}
-    senders: defaultdict[str, bool] = defaultdict(bool)
+    senders: set[str] = set()
     for _, host in context.hosts(switch):
-        senders[host.tenant] = True
-        for instance in context.model.instances:
-            if instance.host == host.name:
-                senders[context.model.service[instance.service].tenant] = True
+        senders.add(host.tenant)
+        senders |= {context.model.service[each.service].tenant for each in context.instances_on(host.name)}
     for tenant in (each.name for each in context.model.tenants):
         number = context.ids.of("tenant", tenant)
         visible = context.visible(tenant)
@@ -160,12 +136,13 @@ def destinations(context: Context, switch: str) -> State:
             for address in host.addresses:
                 where = key("destinations", tenant=number, dst_addr=Lpm(mapped(address), 128))
                 state[where] = action("to_function", function=context.host_function(host))
-        if not senders[tenant]:
+        if tenant not in senders:
             continue
+        names = {each.name for each in visible}
         for leaf in context.leaves:
             if leaf == switch or not _reaches(context, switch, leaf):
                 continue
-            for prefix in _remote_prefixes(context, leaf, visible):
+            for prefix in _remote_prefixes(context, leaf, names):
                 length = mapped_length(prefix.prefixlen, prefix.version)
                 where = key(
                     "destinations", tenant=number, dst_addr=Lpm(mapped(prefix.network_address), length)

@@ -6,18 +6,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Final
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import Final, TypeAlias
 
 from din.model.ids import FUNCTION_BASE, LOOKUP_FUNCTION, Ids, function_kind, host_function, instance_function
 from din.model.network import Model
 from din.model.policy import InstanceChoice
-from din.model.service import Service, TrafficClassName
+from din.model.service import Instance, Service, TrafficClassName
 from din.model.topology import Host, Role
 from din.model.wiring import Hop, Wiring
 from din.packet.constants import CLASS_REPORT, DIN_SID_BLOCK, LABEL_UNKNOWN, SID_COUNT, TrafficClass
 from din.steering.buckets import Bucket
 from din.steering.plan import Plan, Route
+
+IPInterface: TypeAlias = IPv4Interface | IPv6Interface
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 TCP: Final = 6
 #: What `paths` and `destinations` count: path targets.
@@ -77,6 +87,8 @@ class Context:
     secrets: Secrets = Secrets()
     #: Links that are down, by (switch, egress port).
     down: frozenset[tuple[str, int]] = frozenset()
+    #: Of a switch's ports, where there are other than the data plane wants.
+    queues: Mapping[str, int] = field(default_factory=dict)
 
     # ---- numbers -------------------------------------------------------------------------------------------
 
@@ -142,7 +154,37 @@ class Context:
 
     def hosts(self, switch: str) -> list[tuple[int, Host]]:
         """Ports and hosts."""
-        return [(self.wiring.host_ports[each.name], each) for each in self.wiring.hosts_of(switch)]
+        return self._hosts.get(switch, [])
+
+    @cached_property
+    def _hosts(self) -> dict[str, list[tuple[int, Host]]]:
+        found: dict[str, list[tuple[int, Host]]] = {}
+        for host in self.model.hosts:
+            found.setdefault(host.leaf, []).append((self.wiring.host_ports[host.name], host))
+        return found
+
+    def instances_on(self, host: str) -> list[Instance]:
+        return self._instances.get(host, [])
+
+    @cached_property
+    def _instances(self) -> dict[str, list[Instance]]:
+        found: dict[str, list[Instance]] = {}
+        for instance in self.model.instances:
+            found.setdefault(instance.host, []).append(instance)
+        return found
+
+    @cached_property
+    def prefixes(self) -> dict[str, dict[IPNetwork | None, list[tuple[str, IPInterface]]]]:
+        """Leaf -> its prefixes -> (host, address) in them; None: those in no prefix of the leaf."""
+        found: dict[str, dict[IPNetwork | None, list[tuple[str, IPInterface]]]] = {}
+        for leaf in self.leaves:
+            networks = [each.network for each in self.model.switch[leaf].gateways]
+            here = found[leaf] = {}
+            for _, host in self.hosts(leaf):
+                for address in host.addresses:
+                    prefix = next((each for each in networks if address.ip in each), None)
+                    here.setdefault(prefix, []).append((host.name, address))
+        return found
 
     def hops(self, switch: str) -> list[Hop]:
         return list(self.wiring.hops_of(switch))

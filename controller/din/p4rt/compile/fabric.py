@@ -10,7 +10,7 @@ from din.packet.constants import Queue, TrafficClass
 from din.steering.next_hops import NextHops
 
 from ..entry import Action, Lpm, Member, State, action, default, key, member
-from ..queues import class_queues
+from ..queues import FULL, class_queues
 from .context import Context, mac_number
 
 #: Slack, at most (us, as a prefix length of 32 bits) -> queue of the scheduled class. The static map is what
@@ -83,7 +83,7 @@ def next_hops(context: Context, hops: NextHops, switch: str) -> State:
 def queueing(context: Context, switch: str) -> State:
     """Queues of classes, the node's number and clock, and how much of a change is worth a report."""
     state: State = {}
-    for each in class_queues(8):
+    for each in class_queues(context.queues.get(switch, FULL)):
         chosen = action("set_queue", queue=each.queue) if each.queue is not None else action("map_slack")
         state[key("classes", class_id=each.class_id)] = chosen
     for length, queue in _SLACK_QUEUES:
@@ -91,7 +91,7 @@ def queueing(context: Context, switch: str) -> State:
             state[key("slack_queues", slack=Lpm(0, length))] = action("set_slack_queue", queue=queue)
         else:
             state[default("slack_queues")] = action("set_slack_queue", queue=queue)
-    assert class_queues(8)[TrafficClass.SCHEDULED].queue is None
+    assert class_queues(FULL)[TrafficClass.SCHEDULED].queue is None
     assert {queue for _, queue in _SLACK_QUEUES} == set(range(Queue.SCHEDULED_LOW, Queue.SCHEDULED_HIGH + 1))
     state[default("clock")] = action("set_clock", base=0, unit=_NS_PER_US, node_id=context.node(switch))
     return state
@@ -105,7 +105,7 @@ def zones(context: Context, switch: str) -> State:
         beyond: Action = action("inside") if same else action("cross", zone=context.zone(hop.dst))
         state[key("boundaries", port=hop.src_port)] = beyond
     for label, names in context.label_zones.items():
-        for name in names:
+        for name in sorted(names):
             zone = context.ids.of("zone", name)
             state[key("destination_guard", label=label, zone=zone)] = action("permit_destination")
             state[key("boundary_guard", label=label, zone=zone)] = action("permit_boundary")

@@ -39,26 +39,25 @@ def services(context: Context, switch: str) -> State:
                 where = key("services", dst_addr=mapped(anycast), protocol=TCP, dst_port=port)
                 number = context.ids.of("service", service.name)
                 state[where] = action("set_service", service=number, by_address=by_address)
-    ports = {host.name: port for port, host in context.hosts(switch)}
-    for instance in context.model.instances:
-        if instance.host not in ports:
-            continue
-        service = context.model.service[instance.service]
-        for anycast in service.addresses:
-            for src_port in _ports(service):
-                where = key(
-                    "responses",
-                    port=ports[instance.host],
-                    src_addr=mapped(anycast),
-                    protocol=TCP,
-                    src_port=src_port,
-                )
-                state[where] = action(
-                    "set_response",
-                    service=context.ids.of("service", service.name),
-                    instance=context.ids.of("instance", instance.name),
-                    by_address=int(service.affinity is Affinity.CLIENT),
-                )
+    for port, host in context.hosts(switch):
+        for instance in context.instances_on(host.name):
+            service = context.model.service[instance.service]
+            value = action(
+                "set_response",
+                service=context.ids.of("service", service.name),
+                instance=context.ids.of("instance", instance.name),
+                by_address=int(service.affinity is Affinity.CLIENT),
+            )
+            for anycast in service.addresses:
+                for src_port in _ports(service):
+                    where = key(
+                        "responses",
+                        port=port,
+                        src_addr=mapped(anycast),
+                        protocol=TCP,
+                        src_port=src_port,
+                    )
+                    state[where] = value
     return state
 
 
