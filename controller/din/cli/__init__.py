@@ -2,7 +2,9 @@
 """The command ``din``.
 
 Exit status: 0 done; 1 the answer is no (errors in a model, differences, a network that does not come up);
-2 a command line that makes no sense; 3 the controller refuses; 4 nothing is running there; 130 interrupted.
+2 a command line that makes no sense; 3 the controller refuses; 4 nothing is running there; 130 interrupted;
+141 nobody reads the output any more. Of ``din run`` and ``din shell`` it is the program's, and 127 if there
+is none.
 What is asked for goes to stdout, everything else to stderr.
 
     main       the program, and what its errors become

@@ -14,7 +14,7 @@ from . import changes, tables
 from .check import checked
 from .errors import CommandError, Exit
 from .find import Found, find
-from .look import emulated
+from .look import ask_emulation
 from .options import AsJson, ModelFile, Named, State, Yes
 from .output import err, out, print_json
 
@@ -32,16 +32,17 @@ def apply(
     Shows what that changes in which switch. What would delete much is refused without --yes.
     """
     found = find(state, network)
-    _warn_of_emulation(found, file)
+    model = _text(file)
+    _warn_of_emulation(found, model, file)
     with found.client() as client:
-        done = client.apply(ApplyRequest(model=_text(file), yes=yes, dry_run=dry_run))
+        done = client.apply(ApplyRequest(model=model, yes=yes, dry_run=dry_run))
     _show(done, json, "would be applied" if dry_run else "is in force")
 
 
 def diff(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A model; without it, the one in force.", show_default=False),
+        typer.Argument(metavar="FILE", help="A model; without it, the one in force.", show_default=False),
     ] = None,
     state: State = None,
     network: Named = None,
@@ -51,8 +52,9 @@ def diff(
 
     The exit status is 1 if they do.
     """
+    wanted = None if file is None else _text(file)
     with find(state, network).client() as client:
-        found = client.diff(None if file is None else _text(file))
+        found = client.diff(wanted)
     if json:
         print_json(found)
     else:
@@ -66,7 +68,7 @@ def diff(
 def rollback(
     revision: Annotated[
         int | None,
-        typer.Argument(metavar="[REVISION]", help="Without it, the one before.", show_default=False),
+        typer.Argument(metavar="REVISION", help="Without it, the one before.", show_default=False),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only list the revisions.")] = False,
     yes: Yes = False,
@@ -75,6 +77,8 @@ def rollback(
     json: AsJson = False,
 ) -> None:
     """Make the network as it was."""
+    if show and (revision is not None or yes):
+        raise CommandError("--list only shows revisions: leave out the rest, or --list", Exit.USAGE)
     with find(state, network).client() as client:
         if not show:
             done = client.rollback(RollbackRequest(revision=revision, yes=yes))
@@ -86,12 +90,9 @@ def rollback(
 
 
 def _text(file: Path) -> ModelText:
-    """CommandError: it cannot be read."""
-    checked(file)
-    try:
-        return ModelText(text=file.read_text(encoding="utf-8-sig"), file=str(file.absolute()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file}: {error}") from None
+    """Of a model without errors. typer.Exit: it has some, and they were told."""
+    _, text = checked(file)
+    return ModelText(text=text, file=str(file.absolute()))
 
 
 def _show(done: Applied, json: bool, what: str) -> None:
@@ -101,14 +102,11 @@ def _show(done: Applied, json: bool, what: str) -> None:
     return out().print(f"revision {done.revision} {what} ({done.seconds:.1f} s)")
 
 
-def _warn_of_emulation(found: Found, file: Path) -> None:
-    """An emulation has the switches and hosts that it was started with."""
-    emulation = emulated(found)
-    if not emulation:
-        return
-    model = checked(file)
-    for kind, wanted in (("switches", model.switch), ("hosts", model.host)):
-        if missing := sorted(wanted.keys() - emulation[kind].keys()):
-            err().print(
-                f"warning: the emulation has no {kind} {', '.join(missing)}: din down, then din up {file}"
-            )
+def _warn_of_emulation(found: Found, model: ModelText, file: Path) -> None:
+    """An emulation keeps the switches, hosts and links that it was started with."""
+    if unlike := ask_emulation(found, "unlike", text=model.text, file=model.file):
+        err().print(
+            f"warning: the emulation stays as it is in this: {', '.join(unlike)}. "
+            f"din down, then din up {file} makes it anew",
+            soft_wrap=True,
+        )

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from din.model.check import check_file
+from din.model import document, load
+from din.model.check import check_document, has_errors
 from din.model.names import hosts_file, zone_file
 from din.model.network import Model
 from din.model.problem import ModelError, Problem, Severity
@@ -30,38 +32,59 @@ def check(
     """Tell all that is wrong with a model: FILE:LINE: FIELD: MESSAGE."""
     if json + hosts + bool(zone) > 1:
         raise CommandError("--json, --hosts and --zone exclude each other", Exit.USAGE)
-    model, problems = read(file)
-    failed = model is None or has_errors(problems)
+    found = read(file)
     if json:
-        print_json({"ok": not failed, "problems": [as_json(each) for each in problems]})
-    elif failed or not (hosts or zone):
-        _show(file, model, problems, on_stdout=not (hosts or zone))
-    elif model is not None:
-        typer.echo(_names(model, zone), nl=False)
-    raise typer.Exit(Exit.NO if failed else Exit.OK)
+        print_json({"ok": not found.failed, "problems": [as_json(each) for each in found.problems]})
+    elif found.model is None or found.failed or not (hosts or zone):
+        _show(file, found, on_stdout=not (hosts or zone))
+    else:
+        typer.echo(_names(found.model, zone), nl=False)
+    raise typer.Exit(Exit.NO if found.failed else Exit.OK)
 
 
-def read(file: Path) -> tuple[Model | None, list[Problem]]:
-    """None: the file has not even the form of a model."""
+@dataclass(frozen=True)
+class Read:
+    """A file, read once: it may be a pipe, or another one in a moment. ``model`` None: it has not even the
+    form of one.
+    """
+
+    text: str
+    model: Model | None
+    problems: list[Problem]
+
+    @property
+    def failed(self) -> bool:
+        return self.model is None or has_errors(self.problems)
+
+
+def read(file: Path) -> Read:
+    """With what is wrong with it, and what the switches' program cannot hold of it."""
+    # Here, because commands that read no model are not to wait for it.
+    from din.p4rt.compile.room import check_room
+    from din.p4rt.program import default_program
+
+    text = ""
     try:
-        return check_file(file)
+        text = load.read_text(file)
+        model, problems = check_document(
+            document.read(text, str(file)), lambda model: check_room(model, default_program())
+        )
     except ModelError as error:
-        return None, error.problems
+        return Read(text, None, error.problems)
+    return Read(text, model, problems)
 
 
-def checked(file: Path) -> Model:
-    """A model without errors; its warnings are told. typer.Exit: it has some, and they were told."""
-    model, problems = read(file)
-    for each in problems:
-        err().print(str(each))
-    if model is None or has_errors(problems):
-        complain(f"{file}: {_count(problems, Severity.ERROR)}; nothing was done")
+def checked(file: Path) -> tuple[Model, str]:
+    """A model without errors, and its text; its warnings are told. typer.Exit: it has some, and they were
+    told.
+    """
+    found = read(file)
+    if found.problems:
+        err().print(_lines(found.problems))
+    if found.model is None or found.failed:
+        complain(f"{file}: {_count(found.problems, Severity.ERROR)}; nothing was done")
         raise typer.Exit(Exit.NO)
-    return model
-
-
-def has_errors(problems: list[Problem]) -> bool:
-    return any(each.severity is Severity.ERROR for each in problems)
+    return found.model, found.text
 
 
 def as_json(problem: Problem) -> dict[str, Any]:
@@ -84,25 +107,28 @@ def _names(model: Model, zone: str) -> str:
         raise CommandError(f"--zone: {error}", Exit.USAGE) from None
 
 
-def _show(file: Path, model: Model | None, problems: list[Problem], *, on_stdout: bool) -> None:
+def _show(file: Path, found: Read, *, on_stdout: bool) -> None:
     console = out() if on_stdout else err()
-    for each in problems:
-        console.print(str(each), soft_wrap=True)
-    if problems:
-        counts = [_count(problems, each) for each in Severity]
+    if found.problems:
+        console.print(_lines(found.problems), soft_wrap=True)
+        counts = [_count(found.problems, each) for each in Severity]
         err().print(f"{file}: {', '.join(filter(None, counts))}")
-    elif model is not None:
+    elif found.model is not None:
         what = ", ".join(
             f"{len(some)} {name}{'' if len(some) == 1 else 'es' if name == 'switch' else 's'}"
             for name, some in (
-                ("switch", model.switches),
-                ("link", model.links),
-                ("host", model.hosts),
-                ("service", model.services),
-                ("model server", model.instances),
+                ("switch", found.model.switches),
+                ("link", found.model.links),
+                ("host", found.model.hosts),
+                ("service", found.model.services),
+                ("model server", found.model.instances),
             )
         )
-        console.print(f"{file}: no problems; {what}")
+        console.print(f"{file}: no problems; {what}", soft_wrap=True)
+
+
+def _lines(problems: list[Problem]) -> str:
+    return "\n".join(map(str, problems))
 
 
 def _count(problems: list[Problem], severity: Severity) -> str:

@@ -48,17 +48,19 @@ def drain(
         raise CommandError(f"the controller stopped waiting; {instance} may not be drained", Exit.NOT_RUNNING)
     if json:
         print_json(last)
-    else:
+    elif last.state != "undrained":
         out().print(outcome(last))
+    if last.state == "undrained":
+        raise CommandError(f"{instance} was taken back meanwhile: it has connections again")
 
 
 def outcome(last: DrainProgress) -> str:
     """The end of a drain, in words."""
     back = f"din undrain {last.instance} takes it back"
     if last.state == "cut":
-        return (
-            f"{last.instance} is drained: {connections(last.cut)} cut off after {last.elapsed:.0f} s. {back}"
-        )
+        # So soon nothing may have been counted yet.
+        cut = "whatever it had is" if last.in_flight is None else connections(last.cut)
+        return f"{last.instance} is drained: {cut} cut off after {last.elapsed:.0f} s. {back}"
     return f"{last.instance} is drained: no connection is left after {last.elapsed:.1f} s. {back}"
 
 

@@ -26,4 +26,5 @@ def into_sandbox(init: int, argv: Sequence[str], folder: Path) -> list[str]:
 
 def into_host(init: int, host: int, argv: Sequence[str], folder: Path) -> list[str]:
     """``host``: PID of its shell, as it is in the sandbox. OSError: as above."""
-    return into_sandbox(init, ["mnexec", "-a", str(host), *argv], folder)
+    # env, because mnexec's exit status does not tell that there is no such program (127) from the program's.
+    return into_sandbox(init, ["mnexec", "-a", str(host), "env", "--", *argv], folder)

@@ -13,6 +13,7 @@ class Exit(IntEnum):
     REFUSED = 3
     NOT_RUNNING = 4
     INTERRUPTED = 130  # 128 and SIGINT, as shells have it
+    BROKEN_PIPE = 141  # 128 and SIGPIPE
 
 
 class CommandError(Exception):

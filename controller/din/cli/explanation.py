@@ -13,6 +13,9 @@ from din.model.units import show_time
 
 from .tables import bad, table, way
 
+#: It may answer, and others do better: nothing is against it.
+_OUTDONE = {"ttft", "distance"}
+
 
 def explanation(found: Sequence[DecisionView]) -> RenderableType:
     """A paragraph for each kind of traffic that the leaf sends to the service."""
@@ -25,8 +28,9 @@ def _decision(found: DecisionView) -> Iterator[RenderableType]:
         f"{found.service} from {found.leaf}, tenant {found.tenant}, class {found.traffic_class}{label}",
         style="bold",
     )
+    outdone = {each.what for each in found.rejected if each.constraint in _OUTDONE}
     for choice in sorted(found.choices, key=lambda each: -each.share):
-        yield from _choice(choice)
+        yield from _choice(choice, choice.instance in outdone)
     if not found.choices:
         yield bad("  nobody may answer: every server is rejected below")
     if found.rejected:
@@ -37,8 +41,8 @@ def _decision(found: DecisionView) -> Iterator[RenderableType]:
     yield Text()
 
 
-def _choice(found: ChoiceView) -> Iterator[Text]:
-    share = f"{found.share:5.0%}" if found.share else "  keeps what it has:"
+def _choice(found: ChoiceView, outdone: bool) -> Iterator[Text]:
+    share = f"{found.share:5.0%}" if found.share or outdone else "  keeps what it has:"
     yield Text.assemble(
         (f"  {share} ", "green" if found.share else "yellow"),
         (found.instance, "bold"),

@@ -68,6 +68,8 @@ def find(state: Path | None, name: str | None) -> Found:
     """CommandError: there is none, or there are several."""
     if state is not None:
         network = networks.at(state.absolute())
+        if network is not None and name not in (None, network.name):
+            raise CommandError(f"the network with its state in {state} is {network.name}", Exit.USAGE)
         if network is None and not (networks.controller_state(state) / SOCKET_NAME).exists():
             raise CommandError(f"no network is up with its state in {state}", Exit.NOT_RUNNING)
         return Found(state.absolute(), network)

@@ -28,7 +28,7 @@ RUN_SETTINGS: Final[dict[str, Any]] = {"ignore_unknown_options": True, "allow_in
 
 def run(
     host: Annotated[str, typer.Argument(metavar="HOST", show_default=False)],
-    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", show_default=False)],
     state: State = None,
     network: Named = None,
 ) -> None:

@@ -50,17 +50,22 @@ def status(state: State = None, network: Named = None, json: AsJson = False) -> 
 
 def emulated(found: Found) -> Mapping[str, Any]:
     """What the emulation says of itself; nothing, if there is none."""
+    answer: Mapping[str, Any] = ask_emulation(found, "status") or {}
+    return answer
+
+
+def ask_emulation(found: Found, do: str, **parameters: Any) -> Any:
+    """The answer to one of its commands; None, if there is none."""
     # Here, because Mininet takes a third of a second, which no other command is to wait.
     from din.emulation.control import Client as EmulationClient
 
     if found.network is None or not found.network.note.target:
-        return {}
+        return None
     try:
         with EmulationClient(found.state) as client:
-            answer: Mapping[str, Any] = client.ask("status")
+            return client.ask(do, **parameters)
     except EmulationError:
-        return {}
-    return answer
+        return None
 
 
 def plan(state: State = None, network: Named = None, json: AsJson = False) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Any
 
@@ -17,7 +16,7 @@ from din.api.schema import Refusal
 
 from . import change, changes, check, drain, inside, look, up
 from .errors import CommandError, Exit
-from .output import complain, err
+from .output import complain, err, make_usable
 
 
 class Commands(TyperGroup):
@@ -25,7 +24,11 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                # Now, where it is told what goes wrong.
+                sys.stdout.flush()
         except CommandError as error:
             complain(str(error))
             status = error.status
@@ -38,15 +41,27 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             status = Exit.INTERRUPTED
         except BrokenPipeError:
-            # The reader (`| head`) has enough; what is still buffered must not raise again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(128 + signal.SIGPIPE) from None
+            # The reader (`| head`) has enough.
+            _forget_output()
+            status = Exit.BROKEN_PIPE
+        except OSError as error:
+            # As of a disk that is full.
+            _forget_output()
+            complain(str(error))
+            status = Exit.NO
         raise typer.Exit(status)
+
+
+def _forget_output() -> None:
+    """What is still buffered must not raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
     cls=Commands,
     help="A network that routes tokens to models: check, run and steer it.",
+    epilog="Exit status: 0 done; 1 the answer is no (errors in a model, differences); 2 a command line that "
+    "makes no sense; 3 the controller refuses; 4 nothing is running there.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -79,4 +94,5 @@ def show_refusal(refusal: Refusal) -> None:
 
 
 def main() -> None:
+    make_usable()
     app(prog_name="din")

@@ -107,9 +107,11 @@ def instances(found: Sequence[InstanceStatus]) -> Table:
 
 def _health(each: InstanceStatus) -> Text:
     if each.alive is None:
-        return doubtful("not known")
+        return doubtful(each.reason or "not known")
     if not each.alive:
         return bad(f"dead: {each.reason}" if each.reason else "dead")
+    if each.reason:
+        return doubtful(each.reason)
     return doubtful("drained") if each.drained else good("alive")
 
 

@@ -66,7 +66,9 @@ def up(
             relay.parse(metrics)
         except ValueError as error:
             raise CommandError(f"--metrics: {error}", Exit.USAGE) from None
-    model = checked(file)
+    if file.exists() and not file.is_file():
+        raise CommandError(f"{file} is no regular file: the network's own processes read it, too", Exit.USAGE)
+    model, _ = checked(file)
     if no_emulation:
         _need_addresses(model)
     where = (state or networks.default_state(model.name)).absolute()
@@ -131,7 +133,7 @@ class _Start:
                 return
             err().print("Ctrl-C ends it")
             for what in said:
-                complain(str(what.get("crashed") or what))
+                complain("; ".join(map(str, what.values())))
         except KeyboardInterrupt:
             self._take_down()
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -182,7 +184,8 @@ class _Start:
 
     def _greet(self) -> None:
         network = networks.at(self._state)
-        assert network is not None
+        if network is None:
+            raise CommandError(self._failure("the network ended as soon as it was up", [tail(self._log)]))
         found = Found(self._state, network)
         with found.client() as client:
             status, plan = client.status(), client.plan()
@@ -246,6 +249,9 @@ def take_down(network: Network) -> None:
             ended, _, _ = select.select([keeper_process], [], [], _DOWN_SECONDS)
             if ended:
                 return
+        raise CommandError(
+            f"{network.name} does not end: its process {network.keeper} was killed, and is there"
+        )
     except ProcessLookupError:
         return
     finally:

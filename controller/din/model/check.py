@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,11 @@ from .load import build, read
 from .network import Model
 from .problem import Problem, Severity
 
-__all__ = ["CHECKS", "check", "check_file", "check_files", "check_text"]
+__all__ = ["CHECKS", "check", "check_document", "check_file", "check_files", "check_text", "has_errors"]
 
-CHECKS: Final[tuple[Callable[[Model], Iterator[Problem]], ...]] = (
+Check = Callable[[Model], Iterator[Problem]]
+
+CHECKS: Final[tuple[Check, ...]] = (
     references.check_names,
     references.check_references,
     wires.check_switches,
@@ -58,18 +60,26 @@ def check_file(path: str | os.PathLike[str]) -> tuple[Model, list[Problem]]:
 
     ModelError: the file has not the form of a model.
     """
-    return _check(read(path))
+    return check_document(read(path))
 
 
 def check_text(text: str, file: str) -> tuple[Model, list[Problem]]:
     """As `check_file`, of text that is, or was, in the file of that name."""
-    return _check(document.read(text, file))
+    return check_document(document.read(text, file))
 
 
-def _check(source: Document) -> tuple[Model, list[Problem]]:
+def check_document(source: Document, *further: Check) -> tuple[Model, list[Problem]]:
+    """As `check_file`. ``further`` checks know of more than models; they look at those without errors."""
     model = build(source)
     problems = [*check(model), *check_files(model, Path(source.file).parent)]
+    for each in further:
+        if not has_errors(problems):
+            problems += each(model)
     return model, _sorted([replace(each, file=source.file, line=source.line(each.at)) for each in problems])
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    return any(each.severity is Severity.ERROR for each in problems)
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

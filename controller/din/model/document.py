@@ -75,6 +75,10 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
 
+#: Of no use in names, addresses and paths: control characters, and halves of characters (surrogates).
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def _scalar(node: ScalarNode) -> Any:
     text: str = node.value
     if node.style is not None:  # quoted, or a block
@@ -111,6 +115,9 @@ class _Reading:
             self.problem(node, at, f"the tag {node.tag} has no meaning here", "write the value without it")
             return None
         if isinstance(node, ScalarNode):
+            if odd := _NO_TEXT.search(node.value):
+                self.problem(node, at, f"the character {ascii(odd[0])[1:-1]} is no text", "leave it out")
+                return None
             return _scalar(node)
         self._within.add(id(node))
         try:

@@ -27,7 +27,7 @@ class Profile(Record):
     max_queue: int = Field(ge=0)
     kv_bytes_per_token: Bytes
     kv_blocks: int = Field(gt=0)
-    block_size: int = 16
+    block_size: int = Field(default=16, gt=0)
 
 
 class Scale(Record):
@@ -43,7 +43,7 @@ class Lengths(Record):
     """Lognormal, in tokens, cut at ``largest``."""
 
     median: int = Field(gt=0)
-    sigma: float = Field(default=0.0, ge=0)
+    sigma: float = Field(default=0.0, ge=0, le=10)
     largest: int = Field(gt=0)
 
 
@@ -79,7 +79,7 @@ class Event(Record):
 
 class Phase(Record):
     name: Name
-    duration: Microseconds
+    duration: Microseconds = Field(gt=0)
     events: list[Event] = []  # from its beginning to its end
 
 
@@ -92,7 +92,7 @@ class Arm(Record):
 
 
 class Comparison(Record):
-    seed: int = 1
+    seed: int = Field(default=1, ge=0)
     warm_up: Microseconds
     phases: list[Phase] = Field(min_length=1)
     arms: list[Arm] = Field(min_length=1)

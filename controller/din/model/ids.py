@@ -37,7 +37,12 @@ LOOKUP_FUNCTION: Final = 0
 
 
 class OutOfNumbersError(ValueError):
-    """More names of a kind than the data plane has numbers for."""
+    """More names of a kind than the data plane has numbers for: ``most``."""
+
+    def __init__(self, kind: str, most: int) -> None:
+        super().__init__(f"more than {most} names of kind {kind}")
+        self.kind = kind
+        self.most = most
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _allocate(
         if name not in found:
             number = next(free, 0)
             if not number:
-                raise OutOfNumbersError(f"more than {highest - lowest + 1} names of kind {kind}")
+                raise OutOfNumbersError(kind, highest - lowest + 1)
             found[name] = number
     used = set(found.values())
     return found, {

@@ -34,6 +34,11 @@ def parse(text: str, name: str = "model") -> Model:
 
 def read(path: str | os.PathLike[str]) -> Document:
     """The file's data and lines. ModelError: it cannot be read, or is not YAML."""
+    return document.read(read_text(path), os.fspath(path))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """ModelError: it cannot be read, or is no text, or more of it than any model."""
     name = os.fspath(path)
     try:
         # A byte more than may be shows that there is more.
@@ -41,7 +46,7 @@ def read(path: str | os.PathLike[str]) -> Document:
             raw = file.read(document.LARGEST + 1)
         if len(raw) > document.LARGEST:
             raise document.too_large(name)
-        return document.read(raw.decode("utf-8-sig"), name)
+        return raw.decode("utf-8-sig")
     except OSError as error:
         raise ModelError([Problem((), error.strerror or str(error), file=name)]) from None
     except UnicodeDecodeError as error:
@@ -54,7 +59,7 @@ def build(source: Document) -> Model:
     data = source.data
     if not isinstance(data, dict):
         raise ModelError([Problem((), "not a model", "it begins with version: 1", file=source.file, line=1)])
-    if "version" in data and data["version"] != VERSION:
+    if "version" in data and (type(data["version"]) is not int or data["version"] != VERSION):
         # Of another version nothing else can be judged.
         at = ("version",)
         message = f"{data['version']!r} is not known"

@@ -72,7 +72,7 @@ class Collector(Record):
 class Threshold(Record):
     """A packet that finds ``depth`` others in its queue, or stays for ``latency``, is congested."""
 
-    depth: int = Field(default=32, ge=1)
+    depth: int = Field(default=32, ge=1, lt=1 << 24)
     latency: Microseconds = 20_000
     reports_per_second: int = Field(default=20, ge=1, le=65535)
 
@@ -103,5 +103,5 @@ class Steering(Record):
 
     instances: InstanceChoice = InstanceChoice.DIN
     paths: PathChoice = PathChoice.DIN
-    interval: Microseconds = 500_000
-    stale_after: Microseconds = 3_000_000
+    interval: Microseconds = Field(default=500_000, ge=50_000)
+    stale_after: Microseconds = Field(default=3_000_000, gt=0)

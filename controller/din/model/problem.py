@@ -38,7 +38,14 @@ class Problem:
         place = f"{self.file}:{self.line}" if self.line else self.file
         what = self.message if self.severity is Severity.ERROR else f"warning: {self.message}"
         text = ": ".join(part for part in (place, self.field, what) if part)
-        return f"{text}; {self.hint}" if self.hint else text
+        return printable(f"{text}; {self.hint}" if self.hint else text)
+
+
+def printable(text: str) -> str:
+    """What would not be seen, or move a terminal's cursor, as its escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 class ModelError(ValueError):

@@ -61,8 +61,8 @@ class ModelFamily(Record):
 
 
 class Slo(Record):
-    ttft: Microseconds
-    tpot: Microseconds
+    ttft: Microseconds = Field(gt=0)
+    tpot: Microseconds = Field(gt=0)
 
 
 class Affinity(StrEnum):
@@ -84,14 +84,15 @@ class Service(Record):
     min_context: int = 0
     slo: Slo
     traffic_class: TrafficClassName = TrafficClassName.SCHEDULED
-    deadline: Microseconds = 0  # of a packet through the fabric; 0: none
+    #: Of a packet through the fabric; 0: none. Its top bit would mean none, too.
+    deadline: Microseconds = Field(default=0, lt=1 << 31)
     affinity: Affinity = Affinity.CONNECTION
     choose_variant: bool = False  # may the network choose among the family's variants?
     variant: Name | None = None  # else this one
     labels: list[Name] = []  # that its requests may bear, beside none
     #: After that no connection is older: the server or its proxy closes it. It bounds how long a bucket
     #: moves.
-    connection_lifetime: Microseconds = 3_600_000_000
+    connection_lifetime: Microseconds = Field(default=3_600_000_000, gt=0)
 
 
 class InstanceRole(StrEnum):
@@ -109,13 +110,13 @@ class Instance(Record):
     variant: Name
     role: InstanceRole = InstanceRole.BOTH
     profile: Name | None = None  # what it can do: of `emulation.profiles`, or measured
-    #: "{management}" stands for the host's address there.
-    metrics: str = "http://{management}:8000/metrics"
-    health: str = "http://{management}:8000/health"
-    models: str = "http://{management}:8000/v1/models"
+    #: "{management}" stands for the host's address there, "{port}" for the service's port.
+    metrics: str = "http://{management}:{port}/metrics"
+    health: str = "http://{management}:{port}/health"
+    models: str = "http://{management}:{port}/v1/models"
     server: Literal["vllm", "sglang", "triton", "trtllm"] = "vllm"
     #: Requests that it runs at once before they queue; None: learnt.
-    slots: int | None = None
+    slots: int | None = Field(default=None, gt=0)
     #: It does not own the service's address: the egress leaf rewrites to the host's own. Service and host
     #: then have one address each; the port stays the service's.
     rewrite: bool = False

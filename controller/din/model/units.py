@@ -62,24 +62,12 @@ def parse_size(value: Any) -> int:
     return _parse(value, _SIZES, "size")
 
 
-def _show(quantity: float, units: dict[str, int]) -> tuple[str, str]:
-    """Three digits that matter, and the largest unit that the quantity has one of."""
-    rounded = float(f"{quantity:.3g}")  # 999.9 us are 1 ms
-    unit = next((name for name in reversed(units) if abs(rounded) >= units[name]), next(iter(units)))
-    shown = rounded / units[unit]
-    return f"{shown:.3g}" if abs(shown) < 1_000 else f"{shown:.0f}", unit
-
-
 def show_time(us: float) -> str:
-    """In the unit a person would choose."""
-    number, unit = _show(us, _TIMES)
-    return f"{number} {unit}"
-
-
-def show_rate(bits: float) -> str:
-    """In the unit a person would choose."""
-    number, unit = _show(bits, _RATES)
-    return f"{number} {unit}/s"
+    """Three digits that matter, in the largest unit that the time has one of."""
+    rounded = float(f"{us:.3g}")  # 999.9 us are 1 ms
+    unit = next((name for name in reversed(_TIMES) if abs(rounded) >= _TIMES[name]), next(iter(_TIMES)))
+    shown = rounded / _TIMES[unit]
+    return f"{shown:.3g} {unit}" if abs(shown) < 1_000 else f"{shown:.0f} {unit}"
 
 
 Microseconds = Annotated[int, BeforeValidator(parse_time), Field(ge=0)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model leaves open about the wires, filled in: port numbers, MAC addresses, management addresses.
 
-Links that name no port get 1, 2, … and hosts 65, 66, … in the order of the file; MAC addresses come from
-names, so that no edit changes them.
+Links that name no port get 1, 2, … and hosts 65, 66, … in the order of the file, and when those are used up
+the first that are left; MAC addresses come from names, so that no edit changes them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import chain
 from typing import Final
 
 import networkx as nx
@@ -95,9 +96,11 @@ class Wiring:
     def _free(self, switch: str, first: int, user: str) -> int:
         if switch not in self._used:
             raise ValueError(f"{user}: there is no switch {switch}")
-        port = first
-        while port in self._used[switch]:
-            port += 1
+        # Hosts beyond the last port have what links have left.
+        ports = chain(range(first, LAST_PORT + 1), range(1, first))
+        port = next((each for each in ports if each not in self._used[switch]), None)
+        if port is None:
+            raise ValueError(f"{user}: all {LAST_PORT} ports of {switch} are used")
         self._take(switch, port, user)
         return port
 

@@ -179,7 +179,7 @@ class FakeController:
             for number, reason in ((6, "start"), (7, "apply"))
         ]
 
-    def pick(self, service: str, leaf: str) -> Pick:
+    def pick(self, service: str, leaf: str, tenant: str, label: str) -> Pick:
         raise NotImplementedError
 
     def metrics(self) -> str:

@@ -2,11 +2,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.din.cli.conftest import Din
+
+_DIN = [sys.executable, "-m", "din.cli"]
 
 TOPOLOGIES = sorted(Path("topologies").glob("*.yaml"))
 SKELETON = Path("topologies/skeleton.yaml")
@@ -82,3 +88,64 @@ def test_a_command_line_without_sense(din: Din, arguments: tuple[str, ...]) -> N
     result = din("check", SKELETON, *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_what_switches_have_no_room_for(din: Din, tmp_path: Path) -> None:
+    """Told as all else, with its line; and nothing is sent."""
+    watches = "".join("    - {service: chat}\n" for _ in range(1025))
+    path = tmp_path / "large.yaml"
+    path.write_text(SKELETON.read_text().replace("    - {service: chat}\n", watches))
+    number = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if "watch:" in line)
+    result = din("check", path)
+    assert result.exit_code == 1
+    assert f"{path}:{number}: telemetry.watch: " in result.stdout
+    assert "1025 entries of watchlist, and the program room for 1024" in result.stdout
+    assert din("up", path, "--state", tmp_path / "s").exit_code == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_model_may_come_through_a_pipe() -> None:
+    done = subprocess.run(
+        [*_DIN, "check", "/dev/stdin"], input=SKELETON.read_bytes(), capture_output=True, check=True
+    )
+    assert b"no problems" in done.stdout
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_DIN, *map(str, arguments)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["", "json"])
+def test_a_reader_who_has_gone(options: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run("check", SKELETON, *options, stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_disk_that_is_full() -> None:
+    with open("/dev/full", "w") as full:
+        done = run("check", SKELETON, stdout=full)
+    assert (done.returncode, done.stderr) == (1, "din: [Errno 28] No space left on device\n")
+
+
+def test_nobody_to_print_to() -> None:
+    done = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&- 2>&-', *_DIN, "check", str(SKELETON)])
+    assert done.returncode == 0
+
+
+def test_letters_that_the_output_has_not(broken: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    broken.write_text(broken.read_text().replace("host: servr-2", "host: server-→"))
+    done = run("check", broken, stdout=subprocess.PIPE, env=environment)
+    assert (done.returncode, r"not server-\u2192" in done.stdout) == (1, True)
+
+
+def test_a_state_directory_without_a_name(din: Din) -> None:
+    """As of a variable that is not set: it is not the folder that one happens to be in."""
+    for command in (("status",), ("up", SKELETON)):
+        result = din(*command, "--state", "")
+        assert (result.exit_code, "'--state': empty" in result.stderr) == (2, True)

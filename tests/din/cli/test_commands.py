@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,21 @@ def test_apply_of_a_wrong_model_asks_nobody(
     assert f"{wrong}:" in result.stderr
 
 
+def test_apply_of_what_can_be_read_once(din: Din, state: Path, controller: FakeController) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, SKELETON.read_bytes())
+    os.close(writer)
+    assert din("apply", f"/dev/fd/{reader}", "--state", state).exit_code == 0
+    os.close(reader)
+    assert controller.asked[0].model.text == SKELETON.read_text()
+
+
+def test_up_needs_a_file_that_stays(din: Din, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = din("up", tmp_path / "pipe", "--state", tmp_path / "s")
+    assert (result.exit_code, "no regular file" in result.stderr) == (2, True)
+
+
 def test_diff_says_whether_there_is_a_difference(din: Din, state: Path, controller: FakeController) -> None:
     result = din("diff", "--state", state)
     assert result.exit_code == 1
@@ -145,6 +161,7 @@ def test_rollback(din: Din, state: Path, controller: FakeController) -> None:
     listed = din("rollback", "--list", "--state", state).stdout.splitlines()
     assert any(line.split()[:2] == ["→", "7"] for line in listed)
     assert len(controller.asked) == 2
+    assert din("rollback", "6", "--list", "--state", state).exit_code == 2
 
 
 def test_drain(din: Din, state: Path, controller: FakeController) -> None:
@@ -160,6 +177,8 @@ def test_drain_says_what_it_cut(din: Din, state: Path, controller: FakeControlle
     result = din("drain", "chat-1", "--state", state)
     assert result.exit_code == 0
     assert "2 connections cut off after 60 s" in result.stdout
+    controller.drained[-1] = DrainProgress(instance="chat-1", in_flight=None, elapsed=0.1, state="cut")
+    assert "whatever it had is cut off" in din("drain", "chat-1", "--state", state).stdout
 
 
 def test_a_drain_may_be_refused(din: Din, state: Path, controller: FakeController) -> None:
@@ -174,6 +193,14 @@ def test_a_drain_that_is_not_waited_for_is_none(din: Din, state: Path, controlle
     del controller.drained[-1]
     result = din("drain", "chat-1", "--state", state)
     assert (result.exit_code, "may not be drained" in result.stderr) == (4, True)
+
+
+def test_a_drain_that_somebody_ends(din: Din, state: Path, controller: FakeController) -> None:
+    controller.drained[-1] = DrainProgress(instance="chat-1", in_flight=2, elapsed=3.0, state="undrained")
+    for options in ((), ("--json",)):
+        result = din("drain", "chat-1", "--state", state, *options)
+        assert (result.exit_code, "is drained" in result.stdout) == (1, False)
+        assert "was taken back meanwhile" in result.stderr
 
 
 def test_undrain(din: Din, state: Path, controller: FakeController) -> None:

@@ -100,6 +100,11 @@ def test_run_in_no_host(din: Din, network: networks.Network) -> None:
     assert (result.exit_code, "there are client, collector" in result.stderr) == (2, True)
 
 
+def test_run_of_no_program(network: networks.Network) -> None:
+    done = subprocess.run([*_DIN, "run", "client", "--", "no-such-program"], capture_output=True, text=True)
+    assert (done.returncode, "no-such-program" in done.stderr) == (127, True)
+
+
 def test_apply_diff_and_rollback(din: Din, network: networks.Network, tmp_path: Path) -> None:
     until(lambda: din("diff").exit_code == 0, "switches are not as they are to be")
     edited = tmp_path / "edited.yaml"
@@ -119,6 +124,42 @@ def test_apply_diff_and_rollback(din: Din, network: networks.Network, tmp_path: 
     until(lambda: din("diff", SKELETON).exit_code == 0, "not all of it was rolled back")
     reasons = [each["reason"] for each in json.loads(din("rollback", "--list", "--json").stdout)]
     assert reasons == ["start", f"apply {edited}", "rollback to 1"]
+
+
+def test_the_emulation_follows_what_is_applied(din: Din, network: networks.Network, tmp_path: Path) -> None:
+    """Servers start and stop, and hosts answer for their services; what cannot be is told."""
+    edited = tmp_path / "edited.yaml"
+    service = (
+        "  - {name: talk, tenant: acme, addresses: [10.100.0.2], port: 8001, dns: talk.din.example,\n"
+        "     model: llama-3, served_model: talker, slo: {ttft: 500ms, tpot: 50ms}}\n"
+    )
+    instance = "  - {name: talk-1, service: talk, host: server-1, variant: llama-8b, profile: small-8b}\n"
+    text = SKELETON.read_text().replace("services:\n", "services:\n" + service)
+    edited.write_text(text.replace("instances:\n", "instances:\n" + instance))
+    asking = [*_DIN, "run", "client", "--", "curl", "-s", "-m", "1", "http://talk.din.example:8001/v1/models"]
+
+    def asked() -> str:
+        return subprocess.run(asking, capture_output=True, text=True).stdout
+
+    def addresses() -> str:
+        argv = [*_DIN, "run", "server-1", "--", "ip", "-br", "address", "show", "lo"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    applied = din("apply", edited)
+    assert (applied.exit_code, applied.stderr) == (0, "")
+    until(lambda: "talker" in asked(), "the new service does not answer")
+    assert "10.100.0.2/32" in addresses()
+    edited.write_text(SKELETON.read_text().replace("delay: 2ms", "delay: 4ms"))
+    applied = din("apply", edited, "--yes")
+    assert "stays as it is in this: link leaf-1:1 - core-1:1 is changed" in applied.stderr
+    until(lambda: "talk-1" not in " ".join(processes(network.state)), "the old server does not end")
+    until(lambda: "10.100.0.2/32" not in addresses(), "the old address stays")
+    assert "10.100.0.1/32" in addresses()
+    log = network.state / "up.log"
+    until(lambda: "server talk-1 on server-1 is stopped" in log.read_text(), "it is not in the log")
+    assert "server talk-1 on server-1 is started" in log.read_text()
+    assert din("apply", SKELETON, "--yes").exit_code == 0
+    assert json.loads(din("status", "--json").stdout)["failures"] == []
 
 
 def test_drain(din: Din, network: networks.Network) -> None:

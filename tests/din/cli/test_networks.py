@@ -86,6 +86,9 @@ def test_networks_are_found_wherever_their_state_is(short: Path) -> None:
             with pytest.raises(CommandError, match="several networks are up") as refused:
                 find(None, None)
             assert refused.value.status == 2
+            with pytest.raises(CommandError, match=r"state in .*elsewhere is a") as refused:
+                find(elsewhere, "b")
+            assert refused.value.status == 2
             with pytest.raises(CommandError, match=r"no network c is up \(there is a, b\)"):
                 find(None, "c")
             process.kill()

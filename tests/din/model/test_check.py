@@ -177,6 +177,11 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
         "switches[6]",
         "6 hops from n0 to n6",
     ),
+    "a delay of no path": (
+        {"links[0].delay": "15min"},
+        "links[0].delay",
+        "a delay of 15 min; at most 14.3 min",
+    ),
     # MTU.
     "fabric's MTU": ({"fabric.mtu": "1363B"}, "fabric.mtu", "from 1364 B"),
     "link's MTU": ({"links[3].mtu": "1363B"}, "links[3].mtu", "from 1364 B"),
@@ -196,6 +201,21 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"switches[0].gateways[+]": "10.1.0.2/25"},
         "switches[0].gateways[2]",
         "10.1.0.0/25 overlaps 10.1.0.0/24",
+    ),
+    "another leaf's network": (
+        {"switches[1].gateways[0]": "10.1.128.1/16", "hosts[1].addresses[0]": "10.1.128.10/16"},
+        "switches[1].gateways[0]",
+        "10.1.0.0/16 overlaps 10.1.0.0/24 of leaf-a",
+    ),
+    "fragments of two services": (
+        {
+            "services[0].affinity": "client",
+            "services[1].affinity": "client",
+            "services[1].addresses[0]": "10.100.0.1",
+            "services[1].port": 8001,
+        },
+        "services[1].addresses[0]",
+        "chat has affinity: client at 10.100.0.1, too",
     ),
     "report sources in management": (
         {"fabric.report_sources": "172.30.0.0/25"},
@@ -300,6 +320,11 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no URL": ({"instances[0].metrics": "gpu-1:8000/metrics"}, "instances[0].metrics", "as in http://"),
     "another placeholder": ({"instances[0].health": "http://{host}/"}, "instances[0].health", "not the URL"),
     "no port": ({"instances[0].models": "http://{management}:x/"}, "instances[0].models", "not the URL"),
+    "two servers on a port": (
+        {"instances[5].host": "gpu-edge-1"},
+        "instances[5].host",
+        "chat-edge listens at port 8000 of gpu-edge-1",
+    ),
     "twice on a host": ({"instances[5].host": "gpu-edge-2"}, "instances[5].host", "already, by assist-1"),
     "other's host": ({"instances[8].host": "gpu-hq-1"}, "instances[8].host", "is tokenworks's"),
     "rewritten twice": (
@@ -472,6 +497,15 @@ ERRORS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "one page of two servers": (
+        {
+            "services[1].port": 8001,
+            "instances[5].host": "gpu-edge-1",
+            "instances[5].metrics": "http://{management}:8000/metrics",
+        },
+        "instances[5].metrics",
+        "chat-edge on gpu-edge-1 is measured by the same page",
+    ),
     "MSS": ({"fabric.mtu": "1583B"}, "fabric.mtu", "1584 B take them whole"),
     "MSS of a link": ({"links[3].mtu": "1500B"}, "links[3].mtu", "MSS is clamped"),
     "MSS of jumbo hosts": ({"hosts[0].mtu": "9000B"}, "fabric.mtu", "9084 B"),
@@ -538,10 +572,21 @@ def test_every_problem_says_what_would_be_right(name: str) -> None:
 #: Edits that are as right as what they replace.
 RIGHT: dict[str, dict[str, Any]] = {
     "a port, two VLANs": {"hosts[0].port": 7, "hosts[0].vlan": 1, "hosts[2].port": 7, "hosts[2].vlan": 2},
+    "a budget of whoever else": {"policies[+]": {"tenant": "tokenworks", "latency_budget": "1us"}},
+    "a budget of what is labelled otherwise": {
+        "policies[+]": {"service": "assist", "label": "public", "latency_budget": "60ms"},
+        "policies[1].latency_budget": GONE,
+    },
+    "affinity of one of two": {
+        "services[0].affinity": "client",
+        "services[1].addresses[0]": "10.100.0.1",
+        "services[1].port": 8001,
+    },
     "an address, two ports": {"services[1].addresses[0]": "10.100.0.1", "services[1].port": 8001},
     "public demand": {"demand[0].label": "public"},
     "a rewritten instance": REWRITING,
     "7 hops in 1492 B": {"links[4].mtu": "1584B", "fabric.access_mtu": "1500B"},
+    "two servers on a host": {"services[1].port": 8001, "instances[5].host": "gpu-edge-1"},
     "other URLs": {
         "instances[0].metrics": "https://[2001:db8::1]:8443/m",
         "instances[1].health": "http://gpu/",

@@ -45,6 +45,10 @@ def with_line(old: str, new: str) -> tuple[str, int]:
         ("- 1", "x.yaml:1: not a model; it begins with version: 1"),
         ("version: 2\nfoo: 3", "x.yaml:1: version: 2 is not known; known is 1"),
         ("version: one", "x.yaml:1: version: 'one' is not known; known is 1"),
+        ("version: true", "x.yaml:1: version: True is not known; known is 1"),
+        ("version: 1.0", "x.yaml:1: version: 1.0 is not known; known is 1"),
+        ('name: "a\\0b"', r"x.yaml:1: name: the character \x00 is no text; leave it out"),
+        ('name: "\\ud800"', r"x.yaml:1: name: the character \ud800 is no text; leave it out"),
         ("version: 1\nname: [", "x.yaml:2: not YAML: while parsing"),
         ("a: b: c", "x.yaml:1: not YAML: mapping values are not allowed here"),
         ("a:\n\tb: c", "x.yaml:2: not YAML: "),
@@ -71,6 +75,15 @@ def test_a_field_twice() -> None:
         "x.yaml:6: version: given twice; first in line 1",
         "x.yaml:7: <<: fields are not merged; an alias stands for a whole value",
     ]
+
+
+def test_what_is_told_does_not_reach_for_the_terminal() -> None:
+    (told,) = [each for each in errors('version: 1\n"\\e[2J": 2') if "unknown field" in each]
+    assert told.startswith(r"x.yaml:2: \x1b[2J: unknown field")
+
+
+def test_text_may_have_lines_and_tabs() -> None:
+    assert read('a: "b\\n\\tc"\n', "x").data == {"a": "b\n\tc"}
 
 
 def test_words_are_words() -> None:
@@ -228,6 +241,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             "requests_per_second: inf\n",
             "emulation.comparison.loads[0].requests_per_second: a finite number; not inf",
         ),
+        ("ttft: 500ms", "ttft: 0", "services[0].slo.ttft: greater than 0; not 0"),
+        ("duration: 5s", "duration: 0", "emulation.comparison.phases[0].duration: greater than 0; not 0"),
+        ("seed: 1", "seed: -1", "emulation.comparison.seed: greater than or equal to 0; not -1"),
         ("max_queue: 32", "max_queue: 3.5", "emulation.profiles[0].max_queue: a whole number; not 3.5"),
         ("paths: din}", "paths: best}", "emulation.comparison.arms[0].paths: one of din, shortest; not best"),
         ("role: transit}", "role: transit, tls: 5}", "switches[1].tls: fields with their values; not 5"),
@@ -375,6 +391,11 @@ def test_files_of_a_model_are_looked_for_beside_it(tmp_path: Path) -> None:
         (line + 1, "management.tls.certificate", Severity.ERROR),
         (line + 1, "management.tls.key", Severity.ERROR),
     ]
+    # Of one without an end the beginning is looked at.
+    (tmp_path / "ca.pem").symlink_to("/dev/zero")
+    _, problems = check_file(path)
+    assert any(problem.message.endswith("ca.pem holds no certificate") for problem in problems)
+    (tmp_path / "ca.pem").unlink()
     (tmp_path / "k").write_text("0" * 32)
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     (tmp_path / "c.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
@@ -383,3 +404,14 @@ def test_files_of_a_model_are_looked_for_beside_it(tmp_path: Path) -> None:
     assert [str(problem) for problem in problems] == [
         f"{path}:{line + 1}: management.tls.certificate: {tmp_path}/c.pem holds no certificate; in PEM"
     ]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("steering: {interval: 0}", "steering.interval: greater than or equal to 50000; not 0"),
+        ("steering: {stale_after: 0}", "steering.stale_after: greater than 0; not 0"),
+    ],
+)
+def test_what_would_never_end(section: str, message: str) -> None:
+    assert [each.partition(": ")[2] for each in errors(f"{SKELETON}\n{section}\n")] == [message]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from din.model.units import parse_rate, parse_size, parse_time, show_rate, show_time
+from din.model.units import parse_rate, parse_size, parse_time, show_time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,14 +105,6 @@ def test_fractions_are_exact(whole: int, thousandths: int) -> None:
 )
 def test_times_shown(us: float, shown: str) -> None:
     assert show_time(us) == shown
-
-
-@pytest.mark.parametrize(
-    ("bits", "shown"),
-    [(0, "0 bit/s"), (999_999, "1 Mbit/s"), (19_440_000, "19.4 Mbit/s"), (2.5e15, "2500 Tbit/s")],
-)
-def test_rates_shown(bits: float, shown: str) -> None:
-    assert show_rate(bits) == shown
 
 
 @given(st.floats(1, 1e17))

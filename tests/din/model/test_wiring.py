@@ -103,3 +103,22 @@ def test_management_addresses() -> None:
     assert len({wiring.controller_address, *addresses}) == 16
     with pytest.raises(KeyError):
         wiring.management_address("nobody")
+
+
+def test_hosts_take_what_links_have_left() -> None:
+    hosts = [
+        {
+            "name": f"h{n}",
+            "leaf": "leaf-a",
+            "tenant": "acme",
+            "addresses": [f"10.1.{n // 200}.{n % 200 + 9}/16"],
+        }
+        for n in range(507)
+    ]
+    wiring = Wiring(model({"hosts": hosts, "instances": []}))
+    ports = list(wiring.host_ports.values())
+    assert ports[:3] == [65, 66, 67]
+    assert ports[445:447] == [3, 4]  # 1 and 2 are links'
+    assert sorted(ports) == list(range(3, 510))
+    with pytest.raises(ValueError, match="h507: all 509 ports of leaf-a are used"):
+        Wiring(model({"hosts": [*hosts, {**hosts[0], "name": "h507"}], "instances": []}))

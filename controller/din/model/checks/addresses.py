@@ -9,6 +9,7 @@ from typing import Final
 
 from din.model.network import Model
 from din.model.problem import Path, Problem, Severity
+from din.model.service import Affinity
 from din.model.topology import Host
 from din.packet.constants import SID_BLOCK_PREFIX
 
@@ -54,6 +55,7 @@ def _is_end(address: _Address, network: _Network) -> bool:
 
 def check_gateways(model: Model) -> Iterator[Problem]:
     """Gateways, and networks that are ours alone."""
+    taken: list[tuple[_Network, str]] = []
     own = {
         "management.network": model.management.network,
         "fabric.report_sources": model.fabric.report_sources,
@@ -75,11 +77,11 @@ def check_gateways(model: Model) -> Iterator[Problem]:
                     yield Problem(
                         at, f"{gateway.network} overlaps {name}, {network}", "choose another network"
                     )
-            for other in switch.gateways[:place]:
-                if _overlap(gateway.network, other.network):
-                    yield Problem(
-                        at, f"{gateway.network} overlaps {other.network}", "one gateway for each network"
-                    )
+            for other, leaf in taken:
+                if _overlap(gateway.network, other):
+                    message = f"{gateway.network} overlaps {other} of {leaf}"
+                    yield Problem(at, message, "a network is one leaf's, with one gateway")
+            taken.append((gateway.network, switch.name))
     (first, sources), (second, management) = own.items()
     if sources.overlaps(management):
         yield Problem(("management", "network"), f"{first} overlaps {second}", "choose another network")
@@ -146,6 +148,7 @@ def check_service_addresses(model: Model) -> Iterator[Problem]:
     """Off-link, no host's, and with their port of one service."""
     hosts = {interface.ip: host.name for host in model.hosts for interface in host.addresses}
     taken: dict[tuple[_Address, int], str] = {}
+    by_address: dict[_Address, str] = {}
     networks: list[tuple[_Network, str]] = [
         (model.management.network, "management.network"),
         (model.fabric.report_sources, "fabric.report_sources"),
@@ -163,6 +166,12 @@ def check_service_addresses(model: Model) -> Iterator[Problem]:
                 yield Problem(
                     at, f"{address} port {service.port} is {other}'s, too", "choose another address or port"
                 )
+            if service.affinity is Affinity.CLIENT:
+                other = by_address.setdefault(address, service.name)
+                if other != service.name:
+                    message = f"{other} has affinity: client at {address}, too"
+                    hint = "fragments have no port to tell them by: choose another address"
+                    yield Problem(at, message, hint)
             if address in hosts:
                 message = f"{address} is {hosts[address]}'s"
                 yield Problem(at, message, "a service's address is anycast: no host has it by itself")

@@ -25,15 +25,25 @@ def decode_rate(profile: Profile) -> float:
 
 
 def check_profiles(model: Model) -> Iterator[Problem]:
-    """A pretended server has a profile."""
+    """A pretended server has a profile, and its host's port to itself."""
     if model.emulation.comparison is None:
         return
+    listening: dict[tuple[str, int], str] = {}
     for index, instance in enumerate(model.instances):
         if instance.profile is None:
             message = "an emulated server needs one"
             names = ", ".join(profile.name for profile in model.emulation.profiles)
             yield Problem(
                 ("instances", index, "profile"), message, f"of emulation.profiles: {names or 'add one'}"
+            )
+        service = model.service.get(instance.service)
+        if service is None:
+            continue
+        other = listening.setdefault((instance.host, service.port), instance.name)
+        if other != instance.name:
+            message = f"{other} listens at port {service.port} of {instance.host}, and all its addresses"
+            yield Problem(
+                ("instances", index, "host"), message, "name another host, or give the service another port"
             )
 
 

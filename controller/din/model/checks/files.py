@@ -6,11 +6,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path as File
+from typing import Final
 
 from din.model.load import resolve_key
 from din.model.network import Model
 from din.model.problem import Path, Problem
 from din.model.topology import Tls
+
+#: Bytes of a PEM file that are looked at: of bundles, which have hundreds of certificates, the first.
+_LARGEST: Final = 1 << 16
 
 
 def check_files(model: Model, base: str | os.PathLike[str]) -> Iterator[Problem]:
@@ -34,7 +38,8 @@ def _tls(at: Path, tls: Tls, base: str | os.PathLike[str]) -> Iterator[Problem]:
         path = File(base) / name
         begins = "PRIVATE KEY-----" if field == "key" else "-----BEGIN CERTIFICATE-----"
         try:
-            text = path.read_bytes()
+            with path.open("rb") as file:
+                text = file.read(_LARGEST)
         except OSError as error:
             yield Problem(
                 (*at, field), f"{path}: {error.strerror}", "its place is relative to the model's file"

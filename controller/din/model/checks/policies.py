@@ -138,28 +138,41 @@ def _policy_bounds(model: Model, at: Path, policy: Policy) -> Iterator[_Bound]:
 
 def check_latency_budgets(model: Model) -> Iterator[Problem]:
     """Whoever is known to ask has an instance near enough, with no queue in the way."""
-    comparison = model.emulation.comparison
-    asking = {(demand.site, demand.service) for demand in model.demand}
-    asking |= {(load.site, load.service) for load in (comparison.loads if comparison else ())}
+    asking = list(_asking(model))
     graph = delay_graph(model)
     for index, policy in enumerate(model.policies):
         if policy.latency_budget is None:
             continue
         at: Path = ("policies", index, "latency_budget")
-        for site, service in sorted(asking):
-            if policy.service not in (None, service):
-                continue
-            hosts = [model.host.get(each.host) for each in model.instances_of(service)]
+        bound = {
+            (site, each.name) for site, each, tenant, label in asking if _matches(policy, each, tenant, label)
+        }
+        for site, service in sorted(bound):
+            answering = (each for each in model.instances_of(service) if _answers_clients(model, each))
+            leaves = {model.host[each.host].leaf for each in answering}
             distances = [
                 nx.single_source_dijkstra_path_length(graph, leaf.name, weight="delay")
                 for leaf in model.switches
                 if leaf.site == site and leaf.role is Role.LEAF
             ]
-            ways = [each[host.leaf] for each in distances for host in hosts if host and host.leaf in each]
+            ways = [each[leaf] for each in distances for leaf in leaves if leaf in each]
             if ways and 2 * min(ways) > policy.latency_budget:
                 budget = show_time(policy.latency_budget)
                 message = f"no instance of {service} is within {budget} of {site}, there and back"
                 yield Problem(at, message, f"the nearest one takes {show_time(2 * min(ways))}")
+
+
+def _asking(model: Model) -> Iterator[tuple[str, Service, str, str | None]]:
+    """(site, service, tenant, label) of requests that are known to come."""
+    for demand in model.demand:
+        if service := model.service.get(demand.service):
+            label = None if demand.label == PUBLIC else demand.label
+            yield demand.site, service, demand.tenant or service.tenant, label
+    comparison = model.emulation.comparison
+    for load in comparison.loads if comparison else ():
+        service, host = model.service.get(load.service), model.host.get(load.host)
+        if service and host:
+            yield load.site, service, host.tenant, host.label
 
 
 def check_labelled_paths(model: Model) -> Iterator[Problem]:

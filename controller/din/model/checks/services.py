@@ -65,10 +65,20 @@ def _hosts(model: Model) -> Iterator[Problem]:
 
 
 def check_urls(model: Model) -> Iterator[Problem]:
-    """Where a server is asked, once the host's address is in its place."""
+    """Where a server is asked, once the host's address and the port are in their places."""
+    measured: dict[tuple[str, str], str] = {}
     for index, instance in enumerate(model.instances):
+        service = model.service.get(instance.service)
         for field in ("metrics", "health", "models"):
             url = getattr(instance, field).replace("{management}", "192.0.2.1")
+            url = url.replace("{port}", str(service.port) if service else "1")
+            if (
+                field == "metrics"
+                and measured.setdefault((instance.host, url), instance.name) != instance.name
+            ):
+                message = f"{measured[instance.host, url]} on {instance.host} is measured by the same page"
+                hint = "if they are two servers, give each its own"
+                yield Problem(("instances", index, field), message, hint, Severity.WARNING)
             try:
                 parts = urlsplit(url)
                 is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

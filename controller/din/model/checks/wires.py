@@ -10,6 +10,7 @@ import networkx as nx
 from din.model.network import Model
 from din.model.problem import Path, Problem, Severity
 from din.model.topology import Role, Target
+from din.model.units import show_time
 from din.model.wiring import LAST_PORT
 from din.packet.constants import FABRIC_OVERHEAD, SID_COUNT
 
@@ -17,6 +18,8 @@ from din.packet.constants import FABRIC_OVERHEAD, SID_COUNT
 IPV6_MINIMUM_MTU = 1280
 SMALLEST_FABRIC_MTU = IPV6_MINIMUM_MTU + FABRIC_OVERHEAD
 LARGEST_MTU = 65_535
+#: us. A path's latency has 32 bits.
+LONGEST_DELAY = ((1 << 32) - 1) // (SID_COUNT - 1)
 
 
 def fabric_graph(model: Model) -> nx.Graph[str]:
@@ -77,6 +80,9 @@ def check_ports(model: Model) -> Iterator[Problem]:
     links: dict[tuple[str, int], str] = {}
     for index, link in enumerate(model.links):
         ends = [end.partition(":") for end in link.between]
+        if link.delay > LONGEST_DELAY:
+            message = f"a delay of {show_time(link.delay)}"
+            yield Problem(("links", index, "delay"), message, f"at most {show_time(LONGEST_DELAY)}")
         if ends[0][0] == ends[1][0]:
             yield Problem(("links", index, "between"), f"from {ends[0][0]} to itself", "name two switches")
         for side, (name, _, text) in enumerate(ends):
