@@ -47,9 +47,6 @@ def buckets_of(
     }
 
 
-# ---- routes ------------------------------------------------------------------------------------------------
-
-
 def decisions_of(
     held: Mapping[Group, tuple[Bucket, ...]], aggregates: Iterable[Aggregate], leaf: str
 ) -> dict[Aggregate, Decision]:

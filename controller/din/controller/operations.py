@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,19 +36,23 @@ from din.api.schema import (
 )
 from din.measure.cats import scores
 from din.measure.state import InstanceState
+from din.model.ids import OutOfNumbersError
 from din.model.policy import InstanceChoice, PathChoice
 from din.model.problem import ModelError
 from din.p4rt.canonical import BadStateError
 from din.p4rt.compile import TooManySegmentsError, compile_network
 from din.p4rt.entry import State
-from din.p4rt.reconcile import Outcome, Preview
+from din.p4rt.reconcile import Outcome, Preview, Result
 from din.p4rt.references import dangling
+from din.steering.plan import Decision
 from din.telemetry import SwitchHealth, render
 
-from .controller import BucketMap, Controller
-from .desired import Desired, prepare
-from .store import Revision
+from .controller import Controller, Prepared
+from .desired import prepare
+from .store import Revision, StoreError
 from .views import changes_view, decision_view, problem_view
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds between looks at a drain.
 _DRAIN_SECONDS = 0.25
@@ -77,6 +82,8 @@ class ControllerOperations:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
+        #: Held while a revision is looked at and taken: each is compared with what the one before has made.
+        self._taking = asyncio.Lock()
 
     # ---- looking -------------------------------------------------------------------------------------------
 
@@ -156,7 +163,7 @@ class ControllerOperations:
                     delay=hop.link.delay,
                     extra=state.latency,
                     age=None if state.at is None else controller.measured.at - state.at,
-                    miswired=controller.links.miswired.get(hop.key, ""),
+                    miswired=controller.sensing.links.miswired.get(hop.key, ""),
                 )
             )
         return found
@@ -188,24 +195,33 @@ class ControllerOperations:
 
     def plan(self) -> PlanView:
         controller = self._controller
-        model, measured = controller.desired.model, controller.measured
-        decisions = [
-            decision_view(each, model, measured) for _, each in sorted(controller.plan.decisions.items())
-        ]
+        decisions = self._views(controller.plan.decisions.values())
         return PlanView(revision=controller.desired.number, decisions=decisions)
+
+    def _views(self, decisions: Iterable[Decision]) -> list[DecisionView]:
+        model, measured = self._controller.desired.model, self._controller.measured
+        found = sorted(decisions, key=lambda each: each.aggregate)
+        return [decision_view(each, model, measured) for each in found]
 
     def explain(self, service: str, leaf: str) -> list[DecisionView]:
         model = self._controller.desired.model
-        if service not in model.service:
-            raise refuse(404, f"there is no service {service}; there are {', '.join(model.service)}")
-        if leaf not in model.switch:
-            raise refuse(404, f"there is no switch {leaf}; there are {', '.join(model.switch)}")
-        found = [each for each in self.plan().decisions if each.service == service and each.leaf == leaf]
+        self._known("service", service, model.service)
+        self._known("switch", leaf, model.switch)
+        found = [
+            decision
+            for each, decision in self._controller.plan.decisions.items()
+            if (each.service, each.leaf) == (service, leaf)
+        ]
         if not found:
             raise refuse(
                 404, f"nobody at {leaf} may use {service}: no host of a tenant that it serves is there"
             )
-        return found
+        return self._views(found)
+
+    @staticmethod
+    def _known(kind: str, name: str, names: Iterable[str]) -> None:
+        if name not in names:
+            raise refuse(404, f"there is no {kind} {name}; there are {', '.join(filter(None, names))}")
 
     def revisions(self) -> list[RevisionView]:
         current = self._controller.desired.number
@@ -217,22 +233,36 @@ class ControllerOperations:
                 reason=each.reason,
                 current=each.number == current,
             )
-            for each in self._controller.store.revisions()
+            for each in self._revisions()
         ]
 
-    def pick(self, service: str, leaf: str) -> Pick:
-        """By the shares that new connections are steered with."""
+    def _revisions(self) -> list[Revision]:
+        try:
+            return self._controller.store.revisions()
+        except StoreError as error:
+            raise refuse(409, str(error)) from None
+
+    def pick(self, service: str, leaf: str, tenant: str = "", label: str = "") -> Pick:
+        """By the shares that new connections are steered with. ``tenant`` "": of the first that may."""
         controller = self._controller
-        self.explain(service, leaf)
-        shares: dict[str, float] = {}
-        for aggregate, decision in controller.plan.decisions.items():
-            if (aggregate.service, aggregate.leaf, aggregate.label) == (service, leaf, ""):
-                shares = {name: share for name, share in decision.shares.items() if share > 0}
-                break
+        model = controller.desired.model
+        self._known("service", service, model.service)
+        self._known("switch", leaf, model.switch)
+        self._known("tenant", tenant, ["", *(each.name for each in model.tenants)])
+        self._known("label", label, ["", *model.label])
+        asked = f"{service} from {leaf}{tenant and f' for {tenant}'}{label and f' with label {label}'}"
+        offered = [
+            decision.shares
+            for each, decision in sorted(controller.plan.decisions.items())
+            if (each.service, each.leaf, each.label) == (service, leaf, label) and tenant in ("", each.tenant)
+        ]
+        if not offered:
+            raise refuse(404, f"nobody there may use {asked}: no host of a tenant that it serves is there")
+        shares = next((each for each in offered if any(each.values())), {})
         if not shares:
-            raise refuse(409, f"no instance of {service} may be used from {leaf} now: din explain says why")
+            raise refuse(409, f"no instance of {asked} may be used now: din explain says why")
         (chosen,) = random.choices(list(shares), list(shares.values()))
-        found = controller.desired.model.service[service]
+        found = model.service[service]
         return Pick(
             service=service,
             instance=chosen,
@@ -270,15 +300,22 @@ class ControllerOperations:
 
     # ---- changing ------------------------------------------------------------------------------------------
 
-    def _prepare(self, text: str, file: str, number: int) -> tuple[Desired, dict[str, State], Any, BucketMap]:
-        controller = self._controller
+    def _prepare(self, model: ModelText) -> Prepared:
+        controller, file = self._controller, model.file
         try:
-            desired = prepare(text, file, number, controller.desired.ids)
+            desired = prepare(model.text, file, controller.desired.number, controller.desired.ids)
         except ModelError as error:
             problems = [problem_view(each) for each in error.problems]
             raise refuse(
                 422, f"{file}: the model has errors; nothing was changed", problems=problems
             ) from None
+        except OutOfNumbersError as error:
+            raise refuse(422, f"{file}: {error}") from None
+        unknown = [name for name in desired.model.switch if not controller.address(desired, name)]
+        if unknown:
+            raise refuse(
+                422, f"{file}: no P4Runtime address is known of {', '.join(unknown)}: give `address`"
+            )
         plan, buckets = controller.prepare(desired, time.monotonic())
         try:
             states = compile_network(controller.context(desired, plan, buckets))
@@ -288,7 +325,7 @@ class ControllerOperations:
         missing = [f"{name}: {each}" for name, state in states.items() for each in dangling(program, state)]
         if missing:
             raise refuse(422, f"{file}: entries refer to what is not there: {'; '.join(missing[:5])}")
-        return desired, states, plan, buckets
+        return Prepared(desired, plan, buckets, states)
 
     async def _preview(self, states: Mapping[str, State]) -> Changes:
         """What it would take to make switches so; those that leave the model keep what they have."""
@@ -305,8 +342,7 @@ class ControllerOperations:
         controller = self._controller
         if model is None:
             return await self._preview(controller.states)
-        _, states, _, _ = self._prepare(model.text, model.file, controller.desired.number)
-        return await self._preview(states)
+        return await self._preview(self._prepare(model).states)
 
     async def apply(self, request: ApplyRequest) -> Applied:
         return await self._apply(request.model, f"apply {request.model.file}", request.yes, request.dry_run)
@@ -314,39 +350,39 @@ class ControllerOperations:
     async def _apply(self, model: ModelText, reason: str, yes: bool, dry_run: bool) -> Applied:
         controller = self._controller
         began = time.monotonic()
-        async with controller.lock:
-            desired, states, plan, buckets = self._prepare(model.text, model.file, controller.desired.number)
-            changes = await self._preview(states)
-            warnings = [problem_view(each) for each in desired.warnings]
+        started: dict[str, asyncio.Future[Result]] = {}
+        async with self._taking:
+            new = self._prepare(model)
+            number = controller.desired.number
+            changes = await self._preview(new.states)
+            warnings = [problem_view(each) for each in new.desired.warnings]
             if changes.mass_deletion and not (yes or dry_run):
                 error = f"this would delete much: {changes.mass_deletion}. If that is meant, say --yes"
                 raise refuse(409, error, changes=changes)
-            number = desired.number
             if not dry_run:
+                # While switches were read the loop has gone on: its moves are kept.
+                new = self._prepare(model)
                 try:
-                    revision = controller.store.add(model.text, model.file, reason)
-                except OSError as error:
-                    raise refuse(409, f"the revision cannot be noted, nothing was changed: {error}") from None
-                number = revision.number
-                results = await controller.take(replace(desired, number=number), plan, buckets)
-                failed = [
-                    f"{name}: {'; '.join(r.errors)}"
-                    for name, r in results.items()
-                    if r.outcome is Outcome.FAILED
-                ]
-                if failed:
-                    raise refuse(
-                        409,
-                        f"revision {number} is in force, but switches refused parts of it, which is tried "
-                        f"again (din rollback goes back): {'; '.join(failed)}",
-                        changes=changes,
-                    )
-        controller.wake()
+                    number, started = controller.take(new, model.text, reason)
+                except StoreError as problem:
+                    error = f"the revision cannot be noted, and nothing was changed: {problem}"
+                    raise refuse(409, error) from None
+                except BadStateError as problem:
+                    raise refuse(422, f"the program cannot hold that: {problem}") from None
+        # Switches take their time; nobody else waits for that.
+        results = await asyncio.gather(*(controller.answer(*each) for each in started.items()))
+        failed = [f"{r.switch}: {'; '.join(r.errors)}" for r in results if r.outcome is Outcome.FAILED]
+        if failed:
+            raise refuse(
+                409,
+                f"revision {number} is in force, but switches refused parts of it, which is tried "
+                f"again (din rollback goes back): {'; '.join(failed)}",
+                changes=changes,
+            )
         return Applied(revision=number, changes=changes, warnings=warnings, seconds=time.monotonic() - began)
 
     async def rollback(self, request: RollbackRequest) -> Applied:
-        revisions = self._controller.store.revisions()
-        wanted = self._wanted(revisions, request.revision)
+        wanted = self._wanted(self._revisions(), request.revision)
         model = ModelText(text=wanted.text, file=wanted.file)
         return await self._apply(model, f"rollback to {wanted.number}", request.yes, dry_run=False)
 
@@ -370,30 +406,39 @@ class ControllerOperations:
             instances, paths = InstanceChoice(request.instances), PathChoice(request.paths)
         except ValueError as error:
             raise refuse(422, str(error)) from None
-        async with controller.lock:
-            model = controller.desired.model
-            steering = model.steering.model_copy(update={"instances": instances, "paths": paths})
-            controller.desired = replace(
-                controller.desired, model=model.model_copy(update={"steering": steering})
-            )
-            controller.decide()
+        model = controller.desired.model
+        steering = model.steering.model_copy(update={"instances": instances, "paths": paths})
+        controller.desired = replace(
+            controller.desired, model=model.model_copy(update={"steering": steering})
+        )
+        controller.decide()
 
     # ---- draining ------------------------------------------------------------------------------------------
 
     def _instance(self, name: str) -> None:
-        instances = self._controller.desired.model.instance
-        if name not in instances:
-            raise refuse(404, f"there is no instance {name}; there are {', '.join(instances)}")
+        self._known("instance", name, self._controller.desired.model.instance)
 
     async def undrain(self, instance: str) -> None:
         self._instance(instance)
-        self._set_drained(self._controller.drained - {instance})
-        self._controller.cut -= {instance}
-        self._controller.wake()
+        controller = self._controller
+        self._set_drained(controller.drained - {instance})
+        self._set_cut(controller.cut - {instance})
+        controller.wake()
 
     def _set_drained(self, drained: frozenset[str]) -> None:
+        try:
+            self._controller.store.save_drained(drained)
+        except StoreError as error:
+            # It would come to another end with the next start.
+            raise refuse(409, f"nothing was changed: {error}") from None
         self._controller.drained = drained
-        self._controller.store.save_drained(drained)
+
+    def _set_cut(self, cut: frozenset[str]) -> None:
+        self._controller.cut = cut
+        try:
+            self._controller.store.save_cut(cut)
+        except StoreError as error:
+            LOG.error("who was cut is not noted: %s", error)
 
     async def drain(self, request: DrainRequest) -> AsyncIterator[DrainProgress]:
         controller, name = self._controller, request.instance
@@ -415,7 +460,7 @@ class ControllerOperations:
                 yield DrainProgress(instance=name, in_flight=0, elapsed=elapsed, state="drained")
                 return
             if elapsed >= request.deadline:
-                controller.cut |= {name}
+                self._set_cut(controller.cut | {name})
                 controller.wake()
                 yield DrainProgress(
                     instance=name, in_flight=left, elapsed=elapsed, state="cut", cut=left or 0
@@ -425,6 +470,6 @@ class ControllerOperations:
                 last = left
                 yield DrainProgress(instance=name, in_flight=left, elapsed=elapsed, state="draining")
             await asyncio.sleep(_DRAIN_SECONDS)
-            if name not in controller.drained:
+            if name not in controller.drained or name not in controller.desired.model.instance:
                 yield DrainProgress(instance=name, in_flight=left, elapsed=elapsed, state="undrained")
                 return

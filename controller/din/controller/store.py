@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What outlives the controller, in one directory: revisions of the model, the numbers that names have, the
-routes in use, and the term.
+routes in use, who is drained, and the term.
 
 Files are replaced whole (written beside, then renamed), so that a crash leaves the old one or the new one.
 What switches hold is never kept here: they are asked.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +22,8 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from din.model.ids import Ids
+
+LOG = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -51,6 +55,8 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        self._writing = threading.Lock()
+        self._term = 0
         self._lock = (directory / "lock").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,20 +71,31 @@ class Store:
     # ---- files ---------------------------------------------------------------------------------------------
 
     def _write(self, name: str, content: Any) -> None:
+        """From any thread. StoreError: it cannot be kept; what was there before stands."""
         path = self.directory / name
-        path.parent.mkdir(exist_ok=True)
         beside = path.with_suffix(".new")
-        with beside.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
-        # Or the name could be the old file's after a crash.
-        folder = os.open(path.parent, os.O_RDONLY)
+        text = json.dumps(content, indent=1)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with self._writing:
+                try:
+                    path.parent.mkdir(exist_ok=True)
+                    with beside.open("w") as file:
+                        file.write(text)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    beside.rename(path)
+                except OSError:
+                    # Of a full disk it would take what little there is.
+                    beside.unlink(missing_ok=True)
+                    raise
+                # Or the name could be the old file's after a crash.
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
 
     def _read(self, name: str, kind: TypeAdapter[T]) -> T | None:
         """None: there is none. StoreError: it is not of that ``kind``."""
@@ -101,9 +118,14 @@ class Store:
         """A term that no earlier start has had, and ``above`` another's: election IDs come from it, so that a
         later start always wins over what an earlier one left.
         """
-        term = max((self._read("term.json", _TERM) or {}).get("term", 0), above) + 1
-        self._write("term.json", {"term": term})
-        return term
+        noted = (self._read("term.json", _TERM) or {}).get("term", 0)
+        self._term = max(noted, self._term, above) + 1
+        try:
+            self._write("term.json", {"term": self._term})
+        except StoreError as error:
+            # A full disk is no reason not to steer, and switches tell a later start how high it has to go.
+            LOG.error("the term is not noted: %s", error)
+        return self._term
 
     # ---- revisions -----------------------------------------------------------------------------------------
 
@@ -114,7 +136,9 @@ class Store:
         return sorted((each for each in found if each is not None), key=lambda each: each.number)
 
     def add(self, text: str, file: str, reason: str) -> Revision:
-        number = max((each.number for each in self.revisions()), default=0) + 1
+        # By their names: one that is damaged is no reason not to add another.
+        names = [path.stem for path in (self.directory / "revisions").glob("*.json")]
+        number = max((int(name) for name in names if name.isdecimal()), default=0) + 1
         revision = Revision(number, time.time(), file, reason, text)
         self._write(f"revisions/{number:06}.json", asdict(revision))
         return revision
@@ -127,7 +151,8 @@ class Store:
         return None if content is None else Ids(**content)
 
     def save_ids(self, ids: Ids) -> None:
-        self._write("ids.json", {"numbers": ids.numbers, "gone": ids.gone})
+        if ids != self.ids():
+            self._write("ids.json", {"numbers": ids.numbers, "gone": ids.gone})
 
     def routes(self) -> Mapping[str, list[tuple[str, int]]]:
         """What the plan knew a route by, as text -> its hops."""
@@ -141,3 +166,10 @@ class Store:
 
     def save_drained(self, drained: frozenset[str]) -> None:
         self._write("drained.json", sorted(drained))
+
+    def cut(self) -> frozenset[str]:
+        """Of those that are drained, whose connections were let go."""
+        return frozenset(self._read("cut.json", _NAMES) or ())
+
+    def save_cut(self, cut: frozenset[str]) -> None:
+        self._write("cut.json", sorted(cut))

@@ -9,7 +9,7 @@
     servers       Reader: pages of a server -> Load
     vocabulary    what vLLM, SGLang, Triton and TensorRT-LLM call things
     exposition    Prometheus' text format and OpenMetrics
-    health        Health: when an instance is dead, and when it is back
+    health        Health: when an instance is dead, and when it is back; when only the way to all is lost
     connections   ConnectionCounts: the switches' counters -> connections in flight, arrivals, unanswered SYNs
     network       Network: INT's observations, port events and link probes -> LinkState
     cats          scores 0-10 for people and exporters

@@ -52,11 +52,17 @@ class _Switch:
     seconds: float = 0.0
     #: Instances whose cells have not been read yet since they came.
     new: set[int] = field(default_factory=set)
+    #: Whether it was read since the last round, and that it was not for that one: its SYNs of then may have
+    #: been answered in earlier rounds.
+    fresh: bool = True
+    missed: bool = False
 
 
 @dataclass
 class _Instance:
     total: dict[Event, int] = field(default_factory=lambda: dict.fromkeys(Event, 0))
+    #: Those that were counted in the same time as their answers.
+    witnessed: int = 0
     origin_most: int = 0
     origin_least: int = 0
 
@@ -69,7 +75,7 @@ class Round:
     #: (switch, instance) -> new connections a second: SYNs where clients are.
     arrivals: Mapping[tuple[str, int], float]
     #: instance -> (SYNs, SYN-ACKs) since the beginning, of those whose own leaf was read: nobody else
-    #: counts answers.
+    #: counts answers. Without SYNs of a switch from the time that it could not be read in.
     evidence: Mapping[int, tuple[int, int]]
 
 
@@ -113,6 +119,9 @@ class ConnectionCounts:
             if cell // EVENTS in known.new:
                 continue  # it may be back, and all that it had before has no time that we know
             known.news[cell] = known.news.get(cell, 0) + packets
+            if cell % EVENTS == Event.SYN and not known.missed:
+                self._of(cell // EVENTS).witnessed += packets
+        known.fresh, known.missed = True, False
         known.seconds += at - known.at
         known.cells, known.at = dict(cells), at
         known.new.clear()
@@ -122,15 +131,18 @@ class ConnectionCounts:
         if switch in self._switches:
             self._switches[switch].cells = {}
 
-    def forget(self, switch: str) -> None:
-        """It is no part of the network any more. What it counted stays counted."""
-        self._switches.pop(switch, None)
+    def forget(self, but: Collection[str]) -> None:
+        """Other switches are no part of the network any more. What they counted stays counted."""
+        for switch in self._switches.keys() - set(but):
+            del self._switches[switch]
 
     def _of(self, instance: int) -> _Instance:
         return self._instances.setdefault(instance, _Instance())
 
     def round(self, leaves: Mapping[int, str], at: float) -> Round:
         """Of the instances in ``leaves``: instance -> its own leaf."""
+        for switch in self._switches.values():
+            switch.fresh, switch.missed = False, not switch.fresh
         read = {name: each for name, each in self._switches.items() if each.seconds > 0}
         rates: dict[tuple[str, int, Event], float] = {}
         news: dict[tuple[int, Event], int] = {}
@@ -149,7 +161,7 @@ class ConnectionCounts:
                 if event is Event.SYN and each in leaves
             },
             evidence={
-                each: (self._of(each).total[Event.SYN], self._of(each).total[Event.SYN_ACK])
+                each: (self._of(each).witnessed, self._of(each).total[Event.SYN_ACK])
                 for each, leaf in leaves.items()
                 if leaf in read
             },

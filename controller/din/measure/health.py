@@ -3,9 +3,13 @@
 switches count.
 
 A dead instance is out in less than 2 s. Probes go every 0.4 s and wait 0.35 s: a server that refuses
-connections is found dead in 0.8 s at most, one that hangs in 1.2 s. Where clients connect often the switches
-see it too, also when only the way through the fabric is broken, of which probes over the management network
-know nothing.
+connections is found dead in 0.8 s at most, one that hangs in 1.2 s, one whose host is gone in 1.6 s. Where
+clients connect often the switches see it too, also when only the way through the fabric is broken, of which
+probes over the management network know nothing.
+
+A probe that reaches no host (UNREACHED) may say something about the management network alone. So it is held
+to be if the instance answers SYNs all the same, and if probes of all instances stop to reach them at once
+(`lost_at_once`): they are then unwatched, and live or die by their SYNs alone until a probe gets through.
 
 A server that is full is not dead. vLLM's and SGLang's /health answers 200 however long their queue is, and
 503 when the engine is dead, starts or drains; 429, and 503 with a Retry-After (RFC 9110, section 15.6.4),
@@ -14,6 +18,7 @@ are of a server, or a proxy before it, that is busy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -24,6 +29,11 @@ PROBE_TIMEOUT: Final = 0.35
 #: In a row, to be dead, and to live again.
 FAILURES_TO_DIE: Final = 2
 SUCCESSES_TO_LIVE: Final = 2
+#: Of failures that reached no host: one more, in which SYNs may be answered.
+UNREACHED_TO_DIE: Final = 3
+#: Seconds between the first and the last that are not reached any more, for it to be at once: each has had a
+#: probe to its end by then.
+AT_ONCE: Final = PROBE_INTERVAL + PROBE_TIMEOUT
 
 #: SYNs that nobody answered, to be dead…
 SILENT_SYNS: Final = 3
@@ -41,7 +51,8 @@ class Outcome(Enum):
 
     OK = "ok"
     BUSY = "busy"  # it answers, it takes no more: no sign of death, and none of recovery
-    FAILED = "failed"
+    FAILED = "failed"  # its host answers, and the server does not, or says that it is ill
+    UNREACHED = "unreached"  # nobody answers: its host is gone, or the way there is
 
 
 @dataclass(frozen=True)
@@ -66,25 +77,42 @@ class Health:
     held_until: float = 0.0
     #: How often in a row its SYNs had it dead.
     strikes: int = 0
+    #: Since when probes have reached no host; None: the last one did.
+    unreached_since: float | None = None
+    #: Probes reach no host, and say nothing of it: only SYNs do.
+    unwatched: bool = False
     counts: tuple[Count, ...] = ()  # oldest first, back to when a SYN was last answered
 
     def probed(self, outcome: Outcome, detail: str, at: float) -> Health:
         """After a probe of /health; ``detail`` says what came, as in "connection refused"."""
+        if outcome is Outcome.UNREACHED:
+            state = replace(
+                self,
+                failures=self.failures + 1,
+                successes=0,
+                unreached_since=at if self.unreached_since is None else self.unreached_since,
+            )
+            return state if state.unwatched else state._failed(UNREACHED_TO_DIE, detail, at)
+        reached = replace(self, unreached_since=None, unwatched=False)
         if outcome is Outcome.BUSY:
-            return replace(self, failures=0, successes=0)
-        if outcome is Outcome.OK:
-            state = replace(self, failures=0, successes=self.successes + 1 if at >= self.held_until else 0)
-            if self.alive is None or (self.alive is False and state.successes >= SUCCESSES_TO_LIVE):
-                return replace(state, alive=True, reason="", since=at, counts=())
-            return state
-        state = replace(self, failures=self.failures + 1, successes=0)
-        if state.failures < FAILURES_TO_DIE:
-            return state
-        why = f"/health: {detail}, {state.failures} times in a row"
+            return replace(reached, failures=0, successes=0)
+        if outcome is Outcome.FAILED:
+            return replace(reached, failures=self.failures + 1, successes=0)._failed(
+                FAILURES_TO_DIE, detail, at
+            )
+        state = replace(reached, failures=0, successes=self.successes + 1 if at >= self.held_until else 0)
+        if self.alive is None or (self.alive is False and state.successes >= SUCCESSES_TO_LIVE):
+            return replace(state, alive=True, reason="", since=at, counts=())
+        return state
+
+    def _failed(self, to_die: int, detail: str, at: float) -> Health:
+        if self.failures < to_die:
+            return self
+        why = f"/health: {detail}, {self.failures} times in a row"
         if self.alive is False:
             # Probes see it as well, so they will see when it is back.
-            return replace(state, held_until=0.0, reason=why)
-        return replace(state, alive=False, reason=why, since=at, counts=())
+            return replace(self, held_until=0.0, reason=why)
+        return replace(self, alive=False, reason=why, since=at, counts=())
 
     def counted(self, syns: int, answers: int, at: float) -> Health:
         """After a reading of all switches that count for it: SYNs and SYN-ACKs since some beginning, always
@@ -95,7 +123,11 @@ class Health:
         if last is None or syns < last.syns or answers < last.answers:
             return replace(self, counts=(now,))
         if answers > last.answers:
-            return replace(self, counts=(now,), strikes=0 if self.alive else self.strikes)
+            # It answered after a probe had begun that reached nobody.
+            since = self.unreached_since
+            answered = since is not None and self.alive is not False and last.at >= since - PROBE_TIMEOUT
+            strikes = 0 if self.alive else self.strikes
+            return replace(self, counts=(now,), strikes=strikes, unwatched=self.unwatched or answered)
         kept = [each for each in self.counts if each.at >= at - SILENT_WINDOW]
         if self.alive is False:
             return replace(self, counts=(*kept, now))
@@ -115,3 +147,17 @@ class Health:
             strikes=self.strikes + 1,
             counts=(),
         )
+
+
+def lost_at_once(unreached: Mapping[str, float | None], hosts: Mapping[str, str]) -> bool:
+    """Whether it is the way to them that failed: probes of all these instances, on more than one host, have
+    stopped to reach them at about the same time.
+
+    ``unreached``: of each instance that lived until then, since when; None: it is reached.
+    """
+    since = [each for each in unreached.values() if each is not None]
+    return (
+        len(since) == len(unreached)
+        and len({hosts[name] for name in unreached}) > 1
+        and max(since) - min(since) <= AT_ONCE
+    )

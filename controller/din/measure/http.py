@@ -54,6 +54,8 @@ class Client:
         host = parts.netloc.rpartition("@")[2]
         self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode()
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        #: Whether its host ever took a connection.
+        self.reached = False
 
     def close(self) -> None:
         if self._connection is not None:
@@ -99,8 +101,10 @@ class Client:
 
     async def _ask(self) -> bytes:
         if self._connection is None:
-            tls = _tls() if self._tls else None
-            self._connection = await asyncio.open_connection(self._host, self._port, ssl=tls)
+            self._connection = await asyncio.open_connection(self._host, self._port)
+            self.reached = True
+            if self._tls:
+                await self._connection[1].start_tls(_tls(), server_hostname=self._host)
         reader, writer = self._connection
         writer.write(self._request)
         try:

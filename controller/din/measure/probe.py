@@ -84,12 +84,20 @@ class Prober:
 
 async def _ask(url: str) -> tuple[Outcome, str]:
     try:
+        client = Client(url)
+    except HttpError as error:
+        return Outcome.FAILED, str(error)
+    try:
         async with asyncio.timeout(PROBE_TIMEOUT):
-            response = await Client(url).get(None)
+            response = await client.get(None)
     except TimeoutError:
-        return Outcome.FAILED, _SILENT
+        return Outcome.FAILED if client.reached else Outcome.UNREACHED, _SILENT
     except OSError as error:
-        return Outcome.FAILED, _WORDS.get(error.errno or 0, str(error))
+        # A refusal is its host's word. All else that comes before there is a connection is not, and may be a
+        # lack of ours, as of file descriptors.
+        answered = client.reached or isinstance(error, ConnectionRefusedError | ConnectionResetError)
+        words = _WORDS.get(error.errno or 0, str(error))
+        return Outcome.FAILED if answered else Outcome.UNREACHED, words
     except HttpError as error:
         return Outcome.FAILED, str(error)
     return judge(response.status, "retry-after" in response.headers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,28 @@ async def every(interval: float, action: Callable[[], Awaitable[None]], offset: 
         await asyncio.sleep(start + beat * interval - clock())
         await action()
         beat = max(beat + 1, int((clock() - start) / interval) + 1)
+
+
+async def steadily(
+    interval: float, action: Callable[[], Awaitable[None]], failed: str, offset: float = 0.0
+) -> None:
+    """As `every`. An action that raises is logged with the words ``failed``, once until it succeeds, and goes
+    on.
+    """
+    failing = False
+
+    async def once() -> None:
+        nonlocal failing
+        try:
+            await action()
+        except Exception:
+            if not failing:
+                log.exception("%s", failed)
+            failing = True
+        else:
+            failing = False
+
+    await every(interval, once, offset)
 
 
 class Stalls:
@@ -60,15 +83,13 @@ class Stalls:
 class Beats(Generic[T]):
     """``action(name, target)`` every ``interval`` seconds for each target, in a task of its own.
 
-    The targets' beats are spread evenly over the interval. An action that raises is logged, once until it
-    succeeds, and goes on.
+    The targets' beats are spread evenly over the interval. An action may raise, as in `steadily`.
     """
 
     def __init__(self, interval: float, action: Callable[[str, T], Awaitable[None]]) -> None:
         self._interval = interval
         self._action = action
         self._tasks: dict[str, tuple[T, asyncio.Task[None]]] = {}
-        self._failing: set[str] = set()
 
     @property
     def targets(self) -> dict[str, T]:
@@ -80,25 +101,13 @@ class Beats(Generic[T]):
             if name not in targets or targets[name] != target:
                 task.cancel()
                 del self._tasks[name]
-                self._failing.discard(name)
         for index, (name, target) in enumerate(targets.items()):
             if name not in self._tasks:
                 offset = self._interval * index / len(targets)
-                task = asyncio.create_task(self._run(name, target, offset), name=f"measure {name}")
-                self._tasks[name] = (target, task)
-
-    async def _run(self, name: str, target: T, offset: float) -> None:
-        async def once() -> None:
-            try:
-                await self._action(name, target)
-            except Exception:
-                if name not in self._failing:
-                    self._failing.add(name)
-                    log.exception("%s: measuring it fails", name)
-            else:
-                self._failing.discard(name)
-
-        await every(self._interval, once, offset)
+                beats = steadily(
+                    self._interval, partial(self._action, name, target), f"{name}: measuring it fails", offset
+                )
+                self._tasks[name] = (target, asyncio.create_task(beats, name=f"measure {name}"))
 
     async def close(self) -> None:
         tasks = [task for _, task in self._tasks.values()]

@@ -44,9 +44,11 @@ class Connections:
 @dataclass(frozen=True)
 class InstanceState:
     alive: bool | None = None  # None: never probed
-    reason: str = ""  # why it is believed to be dead
+    reason: str = ""  # why it is believed to be dead; or why that cannot be told by its probes
     load: Load | None = None
     connections: Connections | None = None
+    #: False: the management network does not reach it, and connection attempts alone say whether it lives.
+    watched: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
 from din.model.ids import Ids
 from din.model.network import Model
 from din.model.wiring import Wiring
 
 from .connections import ConnectionCounts
-from .health import Health, Outcome
+from .health import FAILURES_TO_DIE, Health, Outcome, lost_at_once
 from .network import Network
 from .state import Connections, InstanceState, Load, Measured
 
 log = logging.getLogger(__name__)
+
+_UNWATCHED: Final = "not reached over the management network: only connection attempts tell whether it lives"
 
 
 class Measurements:
@@ -46,10 +50,12 @@ class Measurements:
         self._access = {
             each.name: (hosts[each.host].leaf, wiring.host_ports[each.host]) for each in model.instances
         }
+        self._hosts = {each.name: each.host for each in model.instances}
         for known in (self._loads, self._health, self._connections):
             for name in known.keys() - model.instance.keys():
                 del known[name]
         self._counts.keep(self._names)
+        self._counts.forget(model.switch)
         self.network.set(wiring.hops, model.steering.stale_after / 1e6)
 
     # ---- feeds ---------------------------------------------------------------------------------------------
@@ -60,8 +66,28 @@ class Measurements:
 
     def probed(self, instance: str, outcome: Outcome, detail: str, at: float) -> None:
         """Of a probe that was under way when its instance left the model nothing is kept."""
-        if instance in self._access:
-            self._become(instance, self.health(instance).probed(outcome, detail, at))
+        if instance not in self._access:
+            return
+        if outcome is Outcome.UNREACHED:
+            self._look_for_a_lost_way(instance, at)
+        self._become(instance, self.health(instance).probed(outcome, detail, at))
+
+    def _look_for_a_lost_way(self, instance: str, at: float) -> None:
+        """Before ``instance`` is taken for dead because a probe has not reached it."""
+        health = self.health(instance)
+        if health.failures + 1 < FAILURES_TO_DIE:
+            return
+        watched = {
+            name: self.health(name)
+            for name in self._access
+            if self._alive(name)[0] is not False and not self.health(name).unwatched
+        }
+        unreached = {name: each.unreached_since for name, each in watched.items()}
+        if instance in unreached and unreached[instance] is None:
+            unreached[instance] = at
+        if lost_at_once(unreached, self._hosts):
+            for name, each in watched.items():
+                self._become(name, replace(each, unwatched=True))
 
     def counters(self, switch: str, cells: Mapping[int, int], at: float) -> None:
         """The cells of `connections` that are not 0, by index, as read from ``switch``."""
@@ -93,8 +119,12 @@ class Measurements:
             self._tell(name, before[name])
 
     def _become(self, name: str, health: Health) -> None:
-        before = self._alive(name)
+        before, was = self._alive(name), self.health(name).unwatched
         self._health[name] = health
+        if health.unwatched and not was:
+            log.warning("%s: %s", name, _UNWATCHED)
+        elif was and not health.unwatched:
+            log.info("%s is reached over the management network again", name)
         self._tell(name, before)
 
     def _tell(self, name: str, before: tuple[bool | None, str]) -> None:
@@ -117,14 +147,20 @@ class Measurements:
         if not self.network.up((leaf, port)):
             return False, f"port {port} of {leaf}, where its host is, is down"
         health = self.health(name)
-        return health.alive, health.reason
+        return health.alive, health.reason or (_UNWATCHED if health.unwatched else "")
 
     def measured(self, at: float) -> Measured:
         """What is known at ``at``. It never changes."""
         instances = {}
         for name in self._access:
             alive, reason = self._alive(name)
-            instances[name] = InstanceState(alive, reason, self._loads.get(name), self._connections.get(name))
+            instances[name] = InstanceState(
+                alive,
+                reason,
+                self._loads.get(name),
+                self._connections.get(name),
+                watched=not self.health(name).unwatched,
+            )
         return Measured(
             at=at,
             instances=MappingProxyType(instances),

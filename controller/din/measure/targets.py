@@ -10,14 +10,16 @@ from din.model.wiring import Wiring
 
 from .scrape import Target
 
-_PLACEHOLDER: Final = "{management}"
+_ADDRESS: Final = "{management}"
+_PORT: Final = "{port}"
 
 
 def url(template: str, instance: Instance, wiring: Wiring) -> str:
-    """``template`` with the management address of the instance's host."""
-    if _PLACEHOLDER not in template:
-        return template
-    return template.replace(_PLACEHOLDER, str(wiring.management_address(instance.host)))
+    """``template`` with the management address of the instance's host, and its service's port."""
+    found = template.replace(_PORT, str(wiring.model.service[instance.service].port))
+    if _ADDRESS not in found:
+        return found
+    return found.replace(_ADDRESS, str(wiring.management_address(instance.host)))
 
 
 def metrics(wiring: Wiring) -> dict[str, Target]:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,10 +22,12 @@ from typing import Any
 
 from din.api.client import Client, NotRunningError
 from din.api.schema import ApplyRequest, DrainRequest, ModelText, RollbackRequest
+from din.model.emulated import Event, EventKind
+from din.model.service import TrafficClassName
 from din.p4rt.canonical import show
 from din.p4rt.channel import Channel, TlsFiles
 from din.p4rt.connection import Target
-from din.p4rt.entry import Action, AnyKey, AnyValue, Key, State
+from din.p4rt.entry import Action, AnyKey, AnyValue, Key, State, action
 from din.p4rt.fleet import Fleet
 from din.testbed.testbed import CONTROLLER
 from finsy.proto import p4r
@@ -67,6 +70,7 @@ def restart(bed: Bed, kill: bool) -> Seen:
     began = time.monotonic()
     with bed.watched() as readings:
         bed.testbed.stop_controller(kill=kill)
+        stopped = time.monotonic()
         bed.testbed.start_controller()
         bed.testbed.wait_settled()
         settled = time.monotonic()
@@ -77,6 +81,7 @@ def restart(bed: Bed, kill: bool) -> Seen:
         "window": (began, time.monotonic()),
         "readings": len(readings),
         "differences": sorted(found)[:20],
+        "stopped": stopped - began,
         "settled": settled - began,
         "drained": (drained, [each.name for each in bed.testbed.client.status().instances if each.drained]),
     }
@@ -84,26 +89,36 @@ def restart(bed: Bed, kill: bool) -> Seen:
 
 def restarts(bed: Bed) -> Seen:
     streams = bed.streams(4, 430)
-    seen: Seen = {"killed": restart(bed, kill=True)}
 
-    # Buckets of an instance that is drained move until no connection can be older than the drain.
-    def drain() -> None:
-        with contextlib.suppress(NotRunningError), Client(bed.state / CONTROLLER) as client:
-            list(client.drain(DrainRequest(instance="chat-1")))
-
-    threading.Thread(target=drain).start()
-    bed.until(lambda: bed.instance("chat-1").drained)
+    # Buckets of an instance that is drained move until no connection can be older than the drain, and
+    # what is measured of the other one moves none.
+    name = streams.said[0]["instance"]
+    threading.Thread(target=drain, args=(bed, name)).start()
+    bed.until(lambda: bed.instance(name).drained)
     moving = settle(bed)
+    seen: Seen = {"name": name, "terminated": restart(bed, kill=False), "killed": restart(bed, kill=True)}
     seen["moving"] = sum(
         dict(each.params)["current"] != dict(each.params)["previous"] for each in buckets(moving["leaf-1"])
     )
-    seen["terminated"] = restart(bed, kill=False)
     seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
-    bed.testbed.client.undrain("chat-1")
-    # From here on shares stay as they are unless something happens.
-    bed.text = bed.edited(("paths: shortest", "paths: shortest, instances: equal")).text
-    bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
+    bed.testbed.client.undrain(name)
+    hold_shares(bed)
     return seen
+
+
+def drain(bed: Bed, name: str) -> None:
+    """Until it is done, or undrained, or the controller ends."""
+    with contextlib.suppress(NotRunningError), Client(bed.state / CONTROLLER) as client:
+        list(client.drain(DrainRequest(instance=name)))
+
+
+def hold_shares(bed: Bed) -> None:
+    """From here on they stay as they are unless something happens."""
+    if "instances: equal" not in bed.text:
+        bed.text = bed.edited(("paths: shortest", "paths: shortest, instances: equal")).text
+    bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
+    client = bed.testbed.client
+    bed.until(lambda: {each.share for each in client.explain("chat", "leaf-1")[0].choices} == {0.5})
 
 
 def buckets(state: State) -> list[Action]:
@@ -263,6 +278,46 @@ def deaths(bed: Bed) -> Seen:
     return {"hung": hung, "killed": killed}
 
 
+def no_management(bed: Bed) -> Seen:
+    """The network of probes is gone for a while. Meanwhile a server dies."""
+    ports = [each.name for each in Path("/sys/class/net/management/brif").iterdir()]
+
+    def set_ports(state: str) -> None:
+        lines = "\n".join(f"link set {port} {state}" for port in ports)
+        subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
+
+    def watched() -> list[bool]:
+        return ["management network" not in each.reason for each in bed.testbed.client.status().instances]
+
+    def alive() -> list[bool | None]:
+        return [each.alive for each in bed.testbed.client.status().instances]
+
+    before, streams, connections = settle(bed), bed.streams(4, 150), bed.connections()
+    began = time.monotonic()
+    set_ports("down")
+    seen: Seen = {"told": bed.until(lambda: not any(watched())), "alive": []}
+    while time.monotonic() < began + 2.5:
+        seen["alive"].append(alive())
+        time.sleep(0.1)
+    seen["metrics"] = bed.testbed.client.metrics()
+    seen["streams"] = [each for each in streams.done() if each["what"] == "ended"]
+    seen["differences"] = differences(without_buckets(before), without_buckets(bed.read()))
+    died = time.monotonic()
+    server = bed.testbed.servers["chat-2"]
+    server.stopping = True
+    os.kill(server.pid, signal.SIGKILL)
+    seen["out"] = bed.until(lambda: bed.instance("chat-2").alive is False)
+    seen["reason"] = bed.instance("chat-2").reason
+    time.sleep(0.5)
+    seen["connections"] = [{**each, "at": each["at"] - died} for each in connections.end()]
+    bed.testbed.start_server("chat-2")
+    set_ports("up")
+    back = time.monotonic()
+    bed.until(lambda: all(watched()) and all(alive()))
+    seen["back"] = time.monotonic() - back
+    return seen
+
+
 def void(_: object) -> None:
     """For what is called for its effect."""
 
@@ -361,6 +416,28 @@ def no_way(bed: Bed) -> Seen:
     }
 
 
+def full_link(bed: Bed) -> Seen:
+    """More than both ways carry, before all but the controller's own."""
+    event = Event.model_validate(
+        {
+            "kind": EventKind.CONGESTED_LINK,
+            "source": "client",
+            "sink": "server-1",
+            "rate": "50Mbit",
+            "traffic_class": TrafficClassName.SCHEDULED,
+        }
+    )
+    processes = bed.testbed.emulation.congest(event)
+    down: set[str] = set()
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        down |= {f"{each.src}-{each.dst}" for each in bed.testbed.client.status().links if not each.up}
+        time.sleep(0.1)
+    for process in processes:
+        process.stop()
+    return {"down": sorted(down)}
+
+
 def previous(value: AnyValue) -> int:
     """Where a bucket's connections are that nothing remembers."""
     assert isinstance(value, Action)
@@ -433,11 +510,33 @@ def switch_hangs(bed: Bed) -> Seen:
     os.kill(process.pid, signal.SIGSTOP)
     try:
         others, asking = changed_elsewhere(bed)
+        # Who asked still waits; the loop does not, nor whoever asks next.
+        began, waits = time.monotonic(), asking.is_alive()
+        draining = threading.Thread(target=drain, args=(bed, "chat-1"))
+        draining.start()
+        number = numbers(bed)["instance"]["chat-1"]
+
+        def moved() -> bool:
+            return not any(
+                dict(each.params)["current"] == number for each in buckets(bed.read("leaf-1")["leaf-1"])
+            )
+
+        bed.until(moved)
+        steered = time.monotonic() - began
+        began = time.monotonic()
+        next_one = threading.Thread(
+            target=bed.post, args=("apply", ApplyRequest(model=bed.edited(CHAT_IPV6)))
+        )
+        next_one.start()
+        bed.until(lambda: any(of_assist(key) for key in bed.read("leaf-1")["leaf-1"]))
+        applied = time.monotonic() - began
     finally:
         os.kill(process.pid, signal.SIGCONT)
-    asking.join()
-    bed.testbed.client.rollback(RollbackRequest())
-    return {"others": others}
+    bed.testbed.client.undrain("chat-1")
+    for thread in (asking, draining, next_one):
+        thread.join()
+    bed.testbed.client.apply(ApplyRequest(model=bed.model_text))
+    return {"others": others, "waits": waits, "steered": steered, "applied": applied}
 
 
 # ---- who may write -----------------------------------------------------------------------------------------
@@ -445,9 +544,11 @@ def switch_hangs(bed: Bed) -> Seen:
 
 def another_controller(bed: Bed) -> Seen:
     """Of a higher term. It leaves again."""
+    hold_shares(bed)
     before = settle(bed)
     client = bed.testbed.client
     seen: Seen = {}
+    moves = exchanged(before["leaf-1"])
 
     async def take_over() -> None:
         addresses = bed.testbed.emulation.addresses
@@ -463,13 +564,34 @@ def another_controller(bed: Bed) -> Seen:
             seen["apply"] = answer
             seen["written"] = differences(before, await asyncio.to_thread(bed.read))
             await asyncio.to_thread(bed.post, "apply", ApplyRequest(model=bed.model_text))
+            await fleet["leaf-1"].set({**before["leaf-1"], **moves})
         seen["left"] = time.monotonic()
 
     asyncio.run(take_over())
     bed.until(lambda: client.status().role == "primary")
     seen["regained"] = time.monotonic() - seen["left"]
-    seen["differences"] = differences(without_buckets(before), without_buckets(settle(bed)))
+    after = settle(bed)
+    seen["differences"] = differences(without_buckets(before), without_buckets(after))
+    seen["moves"] = len(moves)
+    seen["undone"] = [show(key) for key, value in moves.items() if after["leaf-1"][key] != value]
     return seen
+
+
+def exchanged(state: State) -> State:
+    """Two buckets of a group that change their instances, as a move begins or is given up: shares stay."""
+    by_current: dict[int, dict[int, AnyKey]] = {}
+    for key, value in state.items():
+        if isinstance(key, Key) and key.table == "buckets" and isinstance(value, Action):
+            group = dict(key.match)["group"]
+            assert isinstance(group, int)
+            by_current.setdefault(group, {})[dict(value.params)["current"]] = key
+    one, other = next([*each.items()][:2] for each in by_current.values() if len(each) > 1)
+
+    def moved(key: AnyKey, current: int) -> Action:
+        before = previous(state[key])
+        return action("set_bucket", current=current, previous=before, state=int(current != before))
+
+    return {one[1]: moved(one[1], other[0]), other[1]: moved(other[1], one[0])}
 
 
 def intruders(bed: Bed) -> Seen:
@@ -500,9 +622,11 @@ SCENARIOS: list[Callable[[Bed], Seen]] = [
     refusals,
     races,
     deaths,
+    no_management,
     drains,
     link_fails,
     no_way,
+    full_link,
     switch_dies,
     switch_hangs,
     another_controller,

@@ -28,6 +28,7 @@ READERS: dict[str, Callable[[Store], Any]] = {
     "ids.json": lambda store: store.ids(),
     "routes.json": lambda store: store.routes(),
     "drained.json": lambda store: store.drained(),
+    "cut.json": lambda store: store.cut(),
 }
 
 
@@ -50,6 +51,7 @@ def filled() -> Iterator[Path]:
             store.save_ids(IDS)
             store.save_routes(ROUTES)
             store.save_drained(frozenset({"chat-2", "chat-1"}))
+            store.save_cut(frozenset({"chat-2"}))
         yield folder
 
 
@@ -60,6 +62,7 @@ def test_all_comes_back() -> None:
         assert store.ids() == IDS
         assert store.routes() == ROUTES
         assert store.drained() == {"chat-1", "chat-2"}
+        assert store.cut() == {"chat-2"}
 
 
 def test_an_empty_directory_has_nothing(tmp_path: Path) -> None:
@@ -106,8 +109,8 @@ def test_a_damaged_file_is_named(name: str, content: bytes) -> None:
     with filled() as folder, opened(folder) as store:
         (folder / name).write_bytes(content)
         # What happens to be of the right kind is what it says.
-        if (name, content) == ("drained.json", b'["x"]'):
-            assert store.drained() == {"x"}
+        if name in ("drained.json", "cut.json") and content == b'["x"]':
+            assert READERS[name](store) == {"x"}
             return
         with pytest.raises(StoreError) as error:
             READERS[name](store)
@@ -153,3 +156,26 @@ def test_what_a_crash_has_left_is_no_revision(tmp_path: Path) -> None:
         assert [each.number for each in store.revisions()] == [1]
         assert store.add("b", "f", "r").number == 2
         assert [each.text for each in store.revisions()] == ["a", "b"]
+
+
+def test_a_damaged_revision_keeps_no_other_from_being_added() -> None:
+    with filled() as folder, opened(folder) as store:
+        (folder / "revisions/000001.json").write_text("{")
+        (folder / "revisions/notes.json").write_text("{}")
+        assert store.add("b", "f", "r").number == 2
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        (tmp_path / "cut.json" / "folder").mkdir(parents=True)
+        with pytest.raises(StoreError, match=r"cut\.json cannot be written: Is a directory"):
+            store.save_cut(frozenset())
+        assert not list(tmp_path.glob("*.new"))
+
+
+def test_terms_rise_though_none_can_be_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path) as store:
+        assert store.next_term() == 1
+        (tmp_path / "term.new").mkdir()
+        assert [store.next_term(), store.next_term(), store.next_term(9)] == [2, 3, 10]
+        assert "the term is not noted" in caplog.text

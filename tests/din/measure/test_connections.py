@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 
 from din.measure.connections import EVENTS, ConnectionCounts, Event, Round, in_flight, index
+from din.measure.health import Health
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,15 +183,32 @@ def test_while_an_instances_leaf_cannot_be_read_nobody_speaks_of_silence() -> No
     assert now.connections[7].opened_per_second == 10.0
 
 
+def test_syns_of_a_leaf_that_could_not_be_read_accuse_nobody() -> None:
+    """They were answered, and those answers were counted then."""
+    fabric = Fabric()
+    fabric.read(0.0)
+    health = Health(alive=True)
+    for beat in range(1, 20):
+        if beat < 10:
+            fabric.opens("branch", 7)
+        now = fabric.read(beat / 2, "hq", "metro", *(["branch"] if beat >= 10 else []))
+        health = health.counted(*now.evidence[7], beat / 2)
+        assert health.alive, health.reason
+    # From then on they do again.
+    fabric.event("branch", 7, Event.SYN, 5)
+    for beat in range(20, 24):
+        health = health.counted(*fabric.read(beat / 2).evidence[7], beat / 2)
+    assert health.alive is False
+
+
 def test_a_switch_that_is_no_more_takes_nothing_with_it() -> None:
     fabric = Fabric()
     fabric.read(0.0)
     fabric.opens("branch", 7)
     fabric.read(1.0)
-    fabric.counts.forget("branch")
+    fabric.counts.forget(["hq", "metro"])
     assert fabric.counts.round(LEAVES, 2.0).connections[7].in_flight == 1
-    fabric.counts.forget("nowhere")
-    fabric.counts.restarted("nowhere")
+    fabric.counts.restarted("branch")
 
 
 def test_cells_that_are_no_events_and_instances_that_are_not_ours_are_passed_over() -> None:
@@ -252,21 +270,22 @@ def test_an_instance_that_leaves_the_model_and_comes_back_changes_nothing_of_the
         counts.observe("branch", branch, at)
         counts.observe("hq", hq, at)
         counts.observe("metro", metro, at)
-        assert counts.round(LEAVES, at).evidence == {7: (10, 10), 8: (5, 5)} or at == 1.0
+        # SYNs of before the first reading accuse nobody.
+        assert counts.round(LEAVES, at).evidence == {7: (0, 10), 8: (0, 5)} or at == 1.0
     left = {7: "hq"}
     counts.keep(left)
     counts.observe("branch", {index(7, Event.SYN): 10}, 3.0)
     counts.observe("hq", hq, 3.0)
     counts.observe("metro", {}, 3.0)
     found = counts.round(left, 3.0)
-    assert found.evidence == {7: (10, 10)}
+    assert found.evidence == {7: (0, 10)}
     assert not any(found.arrivals.values())
     counts.keep(LEAVES)
     counts.observe("branch", branch, 4.0)
     counts.observe("hq", hq, 4.0)
     counts.observe("metro", metro, 4.0)
     found = counts.round(LEAVES, 4.0)
-    assert found.evidence == {7: (10, 10), 8: (5, 5)}
+    assert found.evidence == {7: (0, 10), 8: (0, 5)}
     assert not any(found.arrivals.values())
     assert found.connections[8].in_flight == 5
     assert found.connections[8].opened_per_second == 0.0

@@ -194,4 +194,5 @@ def test_the_longest_page_is_done_with_soon(page: bytes) -> None:
     start = time.process_time()
     with contextlib.suppress(ExpositionError):
         parse(page)
-    assert time.process_time() - start < 0.5
+    # A fraction of a second; what grows with the square of its length takes minutes.
+    assert time.process_time() - start < 5

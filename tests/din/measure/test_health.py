@@ -3,20 +3,24 @@ from __future__ import annotations
 
 import pytest
 from din.measure.health import (
+    AT_ONCE,
     FIRST_HOLD,
     LAST_HOLD,
     PROBE_INTERVAL,
+    PROBE_TIMEOUT,
     SILENT_SYNS,
     SILENT_WINDOW,
     SYN_PATIENCE,
+    UNREACHED_TO_DIE,
     Health,
     Outcome,
+    lost_at_once,
 )
 from din.measure.probe import judge
 from hypothesis import given
 from hypothesis import strategies as st
 
-OK, BUSY, FAILED = Outcome.OK, Outcome.BUSY, Outcome.FAILED
+OK, BUSY, FAILED, UNREACHED = Outcome.OK, Outcome.BUSY, Outcome.FAILED, Outcome.UNREACHED
 
 
 def after(*outcomes: Outcome, health: Health | None = None, start: float = 0.0) -> Health:
@@ -45,6 +49,12 @@ def after(*outcomes: Outcome, health: Health | None = None, start: float = 0.0) 
         ([OK, FAILED, BUSY, FAILED], True),
         ([OK, FAILED, FAILED, BUSY, BUSY, BUSY], False),
         ([OK, FAILED, FAILED, OK, BUSY, OK], False),
+        ([OK, UNREACHED, UNREACHED], True),
+        ([OK, UNREACHED, UNREACHED, UNREACHED], False),
+        ([UNREACHED, UNREACHED, UNREACHED], False),
+        ([OK, UNREACHED, UNREACHED, OK, UNREACHED], True),
+        ([OK, UNREACHED, FAILED], False),
+        ([OK, UNREACHED, UNREACHED, UNREACHED, OK, OK], True),
     ],
 )
 def test_probes(outcomes: list[Outcome], alive: bool | None) -> None:
@@ -65,7 +75,7 @@ def test_it_dies_of_failures_in_a_row_and_lives_of_successes_in_a_row(outcomes: 
     assert after(FAILED, FAILED, health=before, start=100.0).alive is False
     assert after(OK, OK, health=before, start=100.0).alive is True
     changed = after(FAILED, health=before, start=100.0)
-    assert changed.alive is before.alive or before.failures == 1
+    assert changed.alive is before.alive or before.failures > 0
     assert after(BUSY, health=before, start=100.0).alive is before.alive
 
 
@@ -180,6 +190,62 @@ def test_the_dead_do_not_gather_evidence() -> None:
     assert "/health" in health.reason
     assert len(health.counts) <= SILENT_WINDOW / 0.5 + 2
     assert after(OK, OK, health=health, start=20.0).counts == ()
+
+
+# ---- a dead host, or a dead way to it ----------------------------------------------------------------------
+
+
+def test_a_host_that_is_gone_is_out_in_less_than_two_seconds_though_nobody_connects() -> None:
+    """Of a probe that begins just before, the next one's time is lost as well."""
+    last = PROBE_INTERVAL + (UNREACHED_TO_DIE - 1) * PROBE_INTERVAL + PROBE_TIMEOUT
+    assert last < 1.7
+
+
+def test_who_answers_syns_while_no_probe_reaches_it_is_alive() -> None:
+    health = after(OK, UNREACHED, start=9.6)
+    health = counted(health, (10.0, 50, 50), (10.5, 60, 60))
+    health = after(*[UNREACHED] * 9, health=health, start=10.6)
+    assert (health.alive, health.unwatched) == (True, True)
+    # Now SYNs alone have it dead,
+    dead = counted(health, (15.0, 70, 70), (15.5, 80, 70), (16.0, 90, 70), (16.5, 99, 70))
+    assert dead.alive is False
+    assert "connection attempts" in dead.reason
+    assert after(*[UNREACHED] * 3, health=dead, start=17.0).reason == dead.reason
+    # and a probe that gets through ends it.
+    for outcome in (OK, BUSY, FAILED):
+        assert after(outcome, health=health, start=15.0).unwatched is False
+    assert after(FAILED, FAILED, health=health, start=15.0).alive is False
+
+
+def test_answers_of_before_are_no_sign_of_life() -> None:
+    """Read after the first probe that reached nobody, given before that."""
+    health = counted(after(OK), (9.0, 50, 50))
+    health = after(UNREACHED, health=health, start=10.0)
+    health = counted(health, (10.1, 60, 60))
+    assert health.unwatched is False
+    health = after(UNREACHED, UNREACHED, health=health, start=10.4)
+    assert health.alive is False
+    # Nor do those bring it back that were under way.
+    assert counted(health, (10.9, 60, 60), (11.4, 61, 61)).alive is False
+
+
+HOSTS = {"a": "one", "b": "one", "c": "two"}
+
+
+@pytest.mark.parametrize(
+    ("unreached", "lost"),
+    [
+        ({}, False),
+        ({"a": 1.0, "b": 1.2, "c": 1.0 + AT_ONCE}, True),
+        ({"a": 1.0, "b": 1.2, "c": 1.01 + AT_ONCE}, False),
+        ({"a": 1.0, "b": 1.2, "c": None}, False),
+        # One host: it may be gone.
+        ({"a": 1.0, "b": 1.2}, False),
+        ({"b": 1.0, "c": 1.2}, True),
+    ],
+)
+def test_lost_at_once(unreached: dict[str, float | None], lost: bool) -> None:
+    assert lost_at_once(unreached, HOSTS) is lost
 
 
 # ---- what answers mean -------------------------------------------------------------------------------------

@@ -3,8 +3,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
+from din.measure import http
 from din.measure.http import Client, HttpError, Response
 
 from .model_server import Behaviour, ModelServer, answers, raw, response
@@ -129,6 +133,47 @@ async def test_a_request_that_is_given_up_ends_its_connection() -> None:
         server.behaviour = answers(b"new")
         assert (await client.get(10)).body == b"new"
         assert server.connections == 2
+        client.close()
+
+
+async def test_over_tls_a_connection_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ),
+            *("-keyout", "key", "-out", "pem", "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(tmp_path / "pem", tmp_path / "key")
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "pem"))
+    monkeypatch.setattr(http, "_tls", lambda: trusting)
+    connections = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while await reader.readline():
+            writer.write(response(b"page" * 50_000))
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ours)
+    async with server, asyncio.timeout(2.0):
+        client = Client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        for _ in range(2):
+            assert (await client.get(1 << 20)).body == b"page" * 50_000
+        assert len(connections) == 1
         client.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -160,9 +161,34 @@ async def test_one_that_nobody_answers_for_is_dead_and_delays_nobody() -> None:
         prober.set({"gone": f"http://127.0.0.1:{full.getsockname()[1]}/health", "well": well.url})
         assert await until(lambda: book.alive("gone") is False) < BOUND
         assert "no answer in 0.35 s" in book.health["gone"].reason
+        assert book.last["gone"][0] is Outcome.UNREACHED
         assert book.alive("well") is True
         # Each probe is a connection of its own.
         assert well.connections == len(well.requests) >= 2
+
+
+async def test_one_that_hangs_before_it_speaks_tls_was_reached() -> None:
+    """Its kernel would answer SYNs of clients as well."""
+    book = Book()
+    async with ModelServer(hangs) as server, Prober(book, interval=0.1) as prober:
+        prober.set({"one": server.url.replace("http:", "https:")})
+        await until(lambda: "one" in book.last)
+        assert book.last["one"] == (Outcome.FAILED, "no answer in 0.35 s")
+
+
+async def test_what_we_lack_ourselves_says_nothing_of_a_server() -> None:
+    """No file descriptor is left to ask with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    book = Book()
+    async with ModelServer(answers(b"")) as server, Prober(book, interval=0.05) as prober:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            prober.set({"one": server.url})
+            await until(lambda: "one" in book.last)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert book.last["one"][0] is Outcome.UNREACHED
+    assert "Too many open files" in book.last["one"][1]
 
 
 async def test_a_url_that_is_none_is_dead_with_a_reason() -> None:

@@ -7,10 +7,13 @@ import logging
 import pytest
 from din.measure import targets
 from din.measure.connections import Event, index
-from din.measure.health import Outcome
+from din.measure.health import PROBE_INTERVAL, Outcome
 from din.measure.scrape import Target
 from din.measure.state import InstanceState, LinkState, Load, Measured
 from din.measure.store import Measurements
+from din.model.wiring import Wiring
+
+from tests.din.model.edits import model as edited
 
 from .fabric import ids, model, wiring
 
@@ -69,6 +72,75 @@ def test_loads_and_probes(caplog: pytest.LogCaptureFixture) -> None:
         "hq-0 is alive",
         "hq-0 is dead: /health: connection refused, 2 times in a row",
     ]
+
+
+def fail(here: Measurements, names: tuple[str, ...], beats: int, start: float = 10.0) -> None:
+    """Probes of these reach nobody, as a Prober spreads them."""
+    for beat in range(beats):
+        for place, name in enumerate(NUMBER):
+            at = start + (beat + place / len(NUMBER)) * PROBE_INTERVAL
+            if name in names:
+                here.probed(name, Outcome.UNREACHED, "no answer in 0.35 s", at)
+            else:
+                here.probed(name, Outcome.OK, "HTTP 200", at)
+
+
+def alive(here: Measurements) -> list[bool | None]:
+    return [here.measured(0.0).instance(name).alive for name in NUMBER]
+
+
+@pytest.mark.parametrize("known", [True, None])
+def test_when_no_probe_reaches_anybody_the_last_state_stands(
+    known: bool | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also of a controller that has just started."""
+    caplog.set_level(logging.INFO)
+    here, changes = measurements()
+    if known:
+        fail(here, (), 1, start=9.0)
+    changes.clear()
+    caplog.clear()
+    fail(here, tuple(NUMBER), 20)
+    assert alive(here) == [known] * 3
+    assert changes == []
+    state = here.measured(0.0).instance("hq-1")
+    assert not state.watched
+    assert "not reached over the management network" in state.reason
+    assert sorted(caplog.messages) == [f"{name}: {state.reason}" for name in sorted(NUMBER)]
+    # Connection attempts tell who dies meanwhile.
+    syn, ack = index(NUMBER["hq-1"], Event.SYN), index(NUMBER["hq-0"], Event.SYN_ACK)
+    for beat in range(5):
+        here.counters("branch", {syn: 5 * beat}, 20.0 + beat / 2)
+        here.counters("hq", {ack: 5 * beat}, 20.0 + beat / 2)
+        here.read(20.0 + beat / 2)
+    assert changes == ["hq-1"]
+    assert "none answered" in here.measured(0.0).instance("hq-1").reason
+    caplog.clear()
+    fail(here, (), 2, start=40.0)
+    assert alive(here) == [True] * 3
+    state = here.measured(0.0).instance("hq-1")
+    assert (state.watched, state.reason) == (True, "")
+    assert "hq-0 is reached over the management network again" in caplog.messages
+
+
+def test_who_is_not_reached_while_others_are_is_dead() -> None:
+    here, _ = measurements()
+    fail(here, (), 1, start=9.0)
+    fail(here, ("hq-0", "branch-0"), 3)
+    assert alive(here) == [False, True, False]
+    # The last one too, since it is not at once.
+    fail(here, tuple(NUMBER), 3, start=20.0)
+    assert alive(here) == [False] * 3
+
+
+def test_who_was_dead_before_does_not_count() -> None:
+    here, _ = measurements()
+    fail(here, (), 1, start=9.0)
+    here.port_event("hq", WIRING.host_ports["hq-0-host"], False)
+    for at in (9.6, 9.7):
+        here.probed("hq-1", Outcome.FAILED, "connection refused", at)
+    fail(here, tuple(NUMBER), 3)
+    assert alive(here) == [False] * 3
 
 
 def test_connections_and_arrivals_by_name() -> None:
@@ -164,3 +236,6 @@ def test_targets() -> None:
     assert targets.health(WIRING).keys() == MODEL.instance.keys()
     fixed = MODEL.instance["hq-0"].model_copy(update={"metrics": "https://metrics.example/hq-0"})
     assert targets.url(fixed.metrics, fixed, WIRING) == "https://metrics.example/hq-0"
+    other = Wiring(edited({"services[0].port": 9000}))
+    address = other.management_address("gpu-edge-1")
+    assert targets.health(other)["chat-edge"] == f"http://{address}:9000/health"
