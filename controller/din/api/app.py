@@ -3,29 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .schema import (
-    Applied,
-    ApplyRequest,
-    Changes,
-    DecisionView,
-    DrainProgress,
-    DrainRequest,
-    ModelText,
-    Numbers,
-    Pick,
-    PlanView,
-    Refusal,
-    RevisionView,
-    RollbackRequest,
-    Status,
-    SteeringRequest,
-)
+from . import schema
+
+#: Bytes of a request's body, which is held in memory, and seconds in which it comes.
+LARGEST_BODY: Final = 16 << 20
+BODY_SECONDS: Final = 30.0
 
 
 class RefusedError(Exception):
@@ -33,7 +25,7 @@ class RefusedError(Exception):
     422: it is wrong.
     """
 
-    def __init__(self, status: int, refusal: Refusal) -> None:
+    def __init__(self, status: int, refusal: schema.Refusal) -> None:
         super().__init__(refusal.error)
         self.status = status
         self.refusal = refusal
@@ -42,55 +34,100 @@ class RefusedError(Exception):
 class Operations(Protocol):
     """What the API needs of a controller. Any of these may raise RefusedError."""
 
-    def status(self) -> Status: ...
-    def plan(self) -> PlanView: ...
-    def explain(self, service: str, leaf: str) -> list[DecisionView]: ...
-    def revisions(self) -> list[RevisionView]: ...
-    def pick(self, service: str, leaf: str) -> Pick: ...
-    def numbers(self) -> Numbers: ...
+    def status(self) -> schema.Status: ...
+    def plan(self) -> schema.PlanView: ...
+    def explain(self, service: str, leaf: str) -> list[schema.DecisionView]: ...
+    def revisions(self) -> list[schema.RevisionView]: ...
+    def pick(self, service: str, leaf: str, tenant: str, label: str) -> schema.Pick: ...
+    def numbers(self) -> schema.Numbers: ...
     def metrics(self) -> str: ...
     def latency(self, since: float) -> dict[str, Any]: ...
-    async def diff(self, model: ModelText | None) -> Changes: ...
-    async def apply(self, request: ApplyRequest) -> Applied: ...
-    async def rollback(self, request: RollbackRequest) -> Applied: ...
-    async def set_steering(self, request: SteeringRequest) -> None: ...
+    async def diff(self, model: schema.ModelText | None) -> schema.Changes: ...
+    async def apply(self, request: schema.ApplyRequest) -> schema.Applied: ...
+    async def rollback(self, request: schema.RollbackRequest) -> schema.Applied: ...
+    async def set_steering(self, request: schema.SteeringRequest) -> None: ...
     async def undrain(self, instance: str) -> None: ...
-    def drain(self, request: DrainRequest) -> AsyncIterator[DrainProgress]: ...
+    def drain(self, request: schema.DrainRequest) -> AsyncIterator[schema.DrainProgress]: ...
 
 
-def make_app(controller: Operations) -> FastAPI:
-    app = FastAPI(title="DIN controller", openapi_url="/v1/openapi.json", docs_url="/v1/docs")
+class _Bounded:
+    """Bodies that are too large, or do not come, are refused instead of waited for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left, more = LARGEST_BODY, scope["type"] == "http"
+
+        async def bounded() -> Message:
+            nonlocal left, more
+            if not more:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, f"the body has more than {LARGEST_BODY} bytes")
+            more = message.get("more_body", False)
+            return message
+
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        await self._app(scope, bounded, send)
+
+
+def _refuse_as_we_do(app: FastAPI) -> None:
+    """What the framework refuses has a `Refusal` too."""
 
     @app.exception_handler(RefusedError)
     async def refused(_: Request, error: RefusedError) -> JSONResponse:
         return JSONResponse(error.refusal.model_dump(), error.status)
 
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return JSONResponse(schema.Refusal(error=f"bad request: {'; '.join(wrong[:5])}").model_dump(), 422)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def other(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        refusal = schema.Refusal(error=f"{request.method} {request.url.path}: {error.detail}")
+        return JSONResponse(refusal.model_dump(), error.status_code, error.headers)
+
+
+def make_app(controller: Operations) -> FastAPI:
+    app = FastAPI(title="DIN controller", openapi_url="/v1/openapi.json", docs_url="/v1/docs")
+    app.add_middleware(_Bounded)
+    _refuse_as_we_do(app)
+
     @app.get("/v1/status")
-    async def status() -> Status:
+    async def status() -> schema.Status:
         return controller.status()
 
     @app.get("/v1/plan")
-    async def plan() -> PlanView:
+    async def plan() -> schema.PlanView:
         return controller.plan()
 
     @app.get("/v1/explain")
-    async def explain(service: str, leaf: str) -> list[DecisionView]:
+    async def explain(service: str, leaf: str) -> list[schema.DecisionView]:
         return controller.explain(service, leaf)
 
     @app.get("/v1/revisions")
-    async def revisions() -> list[RevisionView]:
+    async def revisions() -> list[schema.RevisionView]:
         return controller.revisions()
 
     @app.get("/v1/pick")
-    async def pick(service: str, leaf: str) -> Pick:
-        return controller.pick(service, leaf)
+    async def pick(service: str, leaf: str, tenant: str = "", label: str = "") -> schema.Pick:
+        """``tenant`` "": any that may. ``label`` "": unlabelled."""
+        return controller.pick(service, leaf, tenant, label)
 
     @app.get("/v1/numbers")
-    async def numbers() -> Numbers:
+    async def numbers() -> schema.Numbers:
         return controller.numbers()
 
     @app.get("/v1/latency")
-    async def latency(since: float = 0.0) -> dict[str, Any]:
+    async def latency(since: Annotated[float, Query(allow_inf_nan=False)] = 0.0) -> dict[str, Any]:
         return controller.latency(since)
 
     @app.get("/metrics")
@@ -98,19 +135,19 @@ def make_app(controller: Operations) -> FastAPI:
         return PlainTextResponse(controller.metrics(), media_type="text/plain; version=0.0.4")
 
     @app.post("/v1/diff")
-    async def diff(model: ModelText | None = None) -> Changes:
+    async def diff(model: schema.ModelText | None = None) -> schema.Changes:
         return await controller.diff(model)
 
     @app.post("/v1/apply")
-    async def apply(request: ApplyRequest) -> Applied:
+    async def apply(request: schema.ApplyRequest) -> schema.Applied:
         return await controller.apply(request)
 
     @app.post("/v1/rollback")
-    async def rollback(request: RollbackRequest) -> Applied:
+    async def rollback(request: schema.RollbackRequest) -> schema.Applied:
         return await controller.rollback(request)
 
     @app.post("/v1/steering", status_code=204)
-    async def steering(request: SteeringRequest) -> None:
+    async def steering(request: schema.SteeringRequest) -> None:
         await controller.set_steering(request)
 
     @app.post("/v1/undrain/{instance}", status_code=204)
@@ -118,7 +155,7 @@ def make_app(controller: Operations) -> FastAPI:
         await controller.undrain(instance)
 
     @app.post("/v1/drain")
-    async def drain(request: DrainRequest) -> StreamingResponse:
+    async def drain(request: schema.DrainRequest) -> StreamingResponse:
         """One line of JSON (`DrainProgress`) whenever something has changed."""
         progress = controller.drain(request)
         # The first step may refuse, which must be seen before the answer has begun.

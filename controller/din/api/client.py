@@ -7,26 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from .schema import (
-    Applied,
-    ApplyRequest,
-    Changes,
-    DecisionView,
-    DrainProgress,
-    DrainRequest,
-    ModelText,
-    Numbers,
-    Pick,
-    PlanView,
-    Refusal,
-    RevisionView,
-    RollbackRequest,
-    Status,
-    SteeringRequest,
-)
+from . import schema
 
 SOCKET_NAME = "controller.sock"
 #: An apply waits for its switches.
@@ -40,7 +25,7 @@ class NotRunningError(ConnectionError):
 class RefusedError(Exception):
     """The controller did not do it, and says why."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: schema.Refusal) -> None:
         super().__init__(refusal.error)
         self.refusal = refusal
 
@@ -75,26 +60,30 @@ class Client:
         return answer.json() if is_json and answer.content else answer.text
 
     def _silent(self, error: Exception) -> NotRunningError:
+        if isinstance(error, httpx.TimeoutException):
+            return NotRunningError(f"the controller at {self.socket} takes connections, but does not answer")
         return NotRunningError(f"no controller answers at {self.socket} ({error}). Start one with din up")
 
-    def status(self) -> Status:
-        return Status.model_validate(self._ask("GET", "/v1/status"))
+    def status(self) -> schema.Status:
+        return schema.Status.model_validate(self._ask("GET", "/v1/status"))
 
-    def plan(self) -> PlanView:
-        return PlanView.model_validate(self._ask("GET", "/v1/plan"))
+    def plan(self) -> schema.PlanView:
+        return schema.PlanView.model_validate(self._ask("GET", "/v1/plan"))
 
-    def explain(self, service: str, leaf: str) -> list[DecisionView]:
+    def explain(self, service: str, leaf: str) -> list[schema.DecisionView]:
         found = self._ask("GET", "/v1/explain", params={"service": service, "leaf": leaf})
-        return [DecisionView.model_validate(each) for each in found]
+        return [schema.DecisionView.model_validate(each) for each in found]
 
-    def revisions(self) -> list[RevisionView]:
-        return [RevisionView.model_validate(each) for each in self._ask("GET", "/v1/revisions")]
+    def revisions(self) -> list[schema.RevisionView]:
+        return [schema.RevisionView.model_validate(each) for each in self._ask("GET", "/v1/revisions")]
 
-    def pick(self, service: str, leaf: str) -> Pick:
-        return Pick.model_validate(self._ask("GET", "/v1/pick", params={"service": service, "leaf": leaf}))
+    def pick(self, service: str, leaf: str, tenant: str = "", label: str = "") -> schema.Pick:
+        """``tenant`` "": any that may. ``label`` "": unlabelled."""
+        asked = {"service": service, "leaf": leaf, "tenant": tenant, "label": label}
+        return schema.Pick.model_validate(self._ask("GET", "/v1/pick", params=asked))
 
-    def numbers(self) -> Numbers:
-        return Numbers.model_validate(self._ask("GET", "/v1/numbers"))
+    def numbers(self) -> schema.Numbers:
+        return schema.Numbers.model_validate(self._ask("GET", "/v1/numbers"))
 
     def latency(self, since: float = 0.0) -> dict[str, Any]:
         found: dict[str, Any] = self._ask("GET", "/v1/latency", params={"since": since})
@@ -103,23 +92,23 @@ class Client:
     def metrics(self) -> str:
         return str(self._ask("GET", "/metrics"))
 
-    def diff(self, model: ModelText | None = None) -> Changes:
+    def diff(self, model: schema.ModelText | None = None) -> schema.Changes:
         body = None if model is None else model.model_dump()
-        return Changes.model_validate(self._ask("POST", "/v1/diff", json=body))
+        return schema.Changes.model_validate(self._ask("POST", "/v1/diff", json=body))
 
-    def apply(self, request: ApplyRequest) -> Applied:
-        return Applied.model_validate(self._ask("POST", "/v1/apply", json=request.model_dump()))
+    def apply(self, request: schema.ApplyRequest) -> schema.Applied:
+        return schema.Applied.model_validate(self._ask("POST", "/v1/apply", json=request.model_dump()))
 
-    def rollback(self, request: RollbackRequest) -> Applied:
-        return Applied.model_validate(self._ask("POST", "/v1/rollback", json=request.model_dump()))
+    def rollback(self, request: schema.RollbackRequest) -> schema.Applied:
+        return schema.Applied.model_validate(self._ask("POST", "/v1/rollback", json=request.model_dump()))
 
-    def set_steering(self, request: SteeringRequest) -> None:
+    def set_steering(self, request: schema.SteeringRequest) -> None:
         self._ask("POST", "/v1/steering", json=request.model_dump())
 
     def undrain(self, instance: str) -> None:
-        self._ask("POST", f"/v1/undrain/{instance}")
+        self._ask("POST", f"/v1/undrain/{quote(instance, safe='')}")
 
-    def drain(self, request: DrainRequest) -> Iterator[DrainProgress]:
+    def drain(self, request: schema.DrainRequest) -> Iterator[schema.DrainProgress]:
         """Until it is drained or cut."""
         try:
             with self._http.stream(
@@ -129,7 +118,7 @@ class Client:
                     answer.read()
                 _raise_refusal(answer)
                 for line in answer.iter_lines():
-                    yield DrainProgress.model_validate_json(line)
+                    yield schema.DrainProgress.model_validate_json(line)
         except httpx.TransportError as error:
             raise self._silent(error) from None
 
@@ -138,7 +127,7 @@ def _raise_refusal(answer: httpx.Response) -> None:
     if not answer.is_error:
         return
     try:
-        refusal = Refusal.model_validate(answer.json())
+        refusal = schema.Refusal.model_validate(answer.json())
     except ValueError:
-        refusal = Refusal(error=f"the controller answered {answer.status_code}: {answer.text[:200]}")
+        refusal = schema.Refusal(error=f"the controller answered {answer.status_code}: {answer.text[:200]}")
     raise RefusedError(refusal)

@@ -5,7 +5,13 @@ latencies in us.
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Request(BaseModel):
+    """A body that clients send: a field that we do not know is refused, since it would be ignored."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class SwitchStatus(BaseModel):
@@ -157,20 +163,20 @@ class Refusal(BaseModel):
     changes: Changes | None = None
 
 
-class ModelText(BaseModel):
+class ModelText(_Request):
     """A model as the caller read it; `file` is where, so that what it names is found."""
 
     text: str
     file: str
 
 
-class ApplyRequest(BaseModel):
+class ApplyRequest(_Request):
     model: ModelText
     yes: bool = False
     dry_run: bool = False
 
 
-class RollbackRequest(BaseModel):
+class RollbackRequest(_Request):
     revision: int | None = None  # None: the one before
     yes: bool = False
 
@@ -190,9 +196,9 @@ class RevisionView(BaseModel):
     current: bool
 
 
-class DrainRequest(BaseModel):
+class DrainRequest(_Request):
     instance: str
-    deadline: float = 60.0
+    deadline: float = Field(60.0, ge=0, allow_inf_nan=False)
 
 
 class DrainProgress(BaseModel):
@@ -205,7 +211,7 @@ class DrainProgress(BaseModel):
     cut: int = 0
 
 
-class SteeringRequest(BaseModel):
+class SteeringRequest(_Request):
     instances: str  # din | equal | nearest | client
     paths: str  # din | shortest
 

@@ -36,6 +36,8 @@ class Directory:
         self.model = model
         self.wiring = wiring
         self.nodes = {ids.of("node", each.name): each.name for each in model.switches}
+        #: Addresses that their reports come from.
+        self.report_sources = frozenset(str(model.fabric.report_sources[number]) for number in self.nodes)
         self.services = {ids.of("service", each.name): each for each in model.services}
         self.instances = {ids.of("instance", each.name): each for each in model.instances}
         self.tenants = {ids.of("tenant", each.name): each.name for each in model.tenants}

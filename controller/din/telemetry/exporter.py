@@ -153,17 +153,30 @@ class _Page(Collector):
         tally = self._telemetry.tally
         yield _histograms(
             "din_time_to_first_token_seconds",
-            "From a request's last segment to its first token, at the leaves; network is their difference",
+            "From a request's last segment to its first token, as the leaves saw it",
             tally.ttft,
+            *("service", "place"),
         )
         yield _histograms(
-            "din_token_gap_seconds", "Between segments of tokens, as the leaves saw them", tally.gaps
+            "din_time_to_first_token_network_seconds",
+            "Of it, what request and response took between the client's leaf and the server's",
+            tally.network,
+            "service",
+        )
+        yield _histograms(
+            "din_token_gap_seconds",
+            "Between segments of tokens, as the leaves saw them",
+            tally.gaps,
+            *("service", "place"),
         )
 
     def _instances(self) -> Iterator[Metric]:
         model = self._telemetry.directory.model
         labels = ("instance", "service", "variant")
         alive = _gauge("din_instance_up", "1: alive, 0: dead", *labels)
+        watched = _gauge(
+            "din_instance_watched", "0: no probe reaches it, its connection attempts alone are known", *labels
+        )
         cats = _gauge(
             "din_instance_cats_score", "CATS' normalised metrics, 0 to 10, the best", *labels, "metric"
         )
@@ -184,6 +197,7 @@ class _Page(Collector):
             name = [instance.name, instance.service, instance.variant]
             if state.alive is not None:
                 alive.add_metric(name, state.alive)
+            watched.add_metric(name, state.watched)
             if state.connections is not None:
                 flight.add_metric(name, state.connections.in_flight)
             for field, family in loads.items():
@@ -198,7 +212,7 @@ class _Page(Collector):
             ):
                 if score is not None:
                     cats.add_metric([*name, metric], score)
-        yield from (alive, cats, flight, *loads.values())
+        yield from (alive, watched, cats, flight, *loads.values())
 
     def _steering(self) -> Iterator[Metric]:
         shares = _gauge(
@@ -224,15 +238,17 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
     return CounterMetricFamily(name, text, labels=labels)
 
 
-def _histograms(name: str, text: str, found: Mapping[tuple[str, str], Histogram]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(name, text, labels=("service", "place"))
-    for labels, histogram in found.items():
+def _histograms(
+    name: str, text: str, found: Mapping[tuple[str, ...], Histogram], *labels: str
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, histogram in found.items():
         count = 0
         buckets: list[tuple[str, float]] = []
         for bound, n in zip((*map(_bound, histogram.bounds), "+Inf"), histogram.counts, strict=True):
             count += n
             buckets.append((bound, count))
-        family.add_metric(labels, buckets, histogram.total)
+        family.add_metric(values, buckets, histogram.total)
     return family
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reports say, one thing at a time, with names: for subscribers and for a file of JSON lines. Pure."""
+"""What reports say, one thing at a time, with names: for subscribers and for a file of JSON lines. Pure.
+
+What a report was not asked for, or a node did not know (all its bits are set), is None.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .decode import Batch
 from .directory import UNKNOWN, Directory, reason, unpacked
 from .spans import Span
 from .ttft import TokenReport
+from .words import Column, Mask
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Drop:
-    at: float  # Unix time
+    at: float  # Unix time at which it was reported
     switch: str
     reason: str
-    ingress_port: int
+    ingress_port: int | None
     egress_port: int | None
     queue: int | None
     subject: Subject
@@ -45,20 +49,20 @@ class Drop:
 class Congestion:
     at: float
     switch: str
-    egress_port: int
-    queue: int
-    occupancy: int  # packets before it
-    latency: float  # us
+    egress_port: int | None
+    queue: int | None
+    occupancy: int | None  # packets before it
+    latency: float | None  # us
     subject: Subject
 
 
 @dataclass(frozen=True)
 class HopFact:
     switch: str
-    egress_port: int
-    latency: float  # us
-    queue: int
-    occupancy: int
+    egress_port: int | None
+    latency: float | None  # us
+    queue: int | None
+    occupancy: int | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Request:
 
 Fact = Drop | Congestion | Path | Tokens | Request
 
-_NO_PORT, _NO_QUEUE = 0xFFFF, 0xFF
+_NO_PORT, _NO_QUEUE, _NO_OCCUPANCY, _NO_LATENCY = 0xFFFF, 0xFF, 0xFFFFFF, 0xFFFF_FFFF
 
 
 def to_json(fact: Fact) -> dict[str, Any]:
@@ -107,37 +111,27 @@ def to_json(fact: Fact) -> dict[str, Any]:
 
 def facts(batch: Batch, directory: Directory, at: float) -> Iterator[Fact]:
     """Drops, congestion and paths."""
-    reports, hops = batch.reports, batch.hops
-    ends = np.searchsorted(hops.report, np.arange(len(reports) + 1))
-    for row in np.flatnonzero(reports.dropped | reports.congested | reports.tracked).tolist():
-        switch = directory.node(int(reports.node[row]))
-        subject = _subject(batch, row, directory)
-        egress_port = int(reports.egress_port[row])
+    reports = batch.reports
+    wanted = np.flatnonzero(reports.dropped | reports.congested | reports.tracked)
+    if not len(wanted):
+        return
+    way = _way(batch, directory)
+    ends = np.searchsorted(batch.hops.report, np.arange(len(reports) + 1)).tolist()
+    owns = _own(batch, directory)
+    ingress = _told(reports.ingress_port, _NO_PORT, reports.has(ReportBit.PORTS))
+    queues = _told(reports.drop_queue, _NO_QUEUE, reports.has(ReportBit.DROP))
+    reasons = _told(reports.drop_reason, -1, reports.has(ReportBit.DROP))
+    is_path = (reports.tracked & (reports.event == 0) & reports.has(ReportBit.HOP_LATENCY)).tolist()
+    for row in wanted.tolist():
+        own, subject = owns[row], _subject(batch, row, directory)
         if reports.dropped[row]:
-            queue = int(reports.drop_queue[row])
-            yield Drop(
-                at,
-                switch,
-                reason(int(reports.drop_reason[row])),
-                int(reports.ingress_port[row]),
-                None if egress_port == _NO_PORT else egress_port,
-                None if queue == _NO_QUEUE else queue,
-                subject,
-            )
+            number = reasons[row]
+            why = UNKNOWN if number is None else reason(number)
+            yield Drop(at, own.switch, why, ingress[row], own.egress_port, queues[row], subject)
         if reports.congested[row]:
-            latency = int(reports.hop_latency[row]) / 1e3
-            queue, occupancy = int(reports.queue[row]), int(reports.occupancy[row])
-            yield Congestion(at, switch, egress_port, queue, occupancy, latency, subject)
-        if reports.tracked[row] and not reports.event[row] and reports.has(ReportBit.HOP_LATENCY)[row]:
-            way = [_hop(batch, each, directory) for each in range(ends[row], ends[row + 1])]
-            own = HopFact(
-                switch,
-                egress_port,
-                int(reports.hop_latency[row]) / 1e3,
-                int(reports.queue[row]),
-                int(reports.occupancy[row]),
-            )
-            yield Path(at, switch, (*way, own), subject)
+            yield Congestion(at, own.switch, own.egress_port, own.queue, own.occupancy, own.latency, subject)
+        if is_path[row]:
+            yield Path(at, own.switch, (*way[ends[row] : ends[row + 1]], own), subject)
 
 
 def tokens(report: TokenReport) -> Tokens:
@@ -156,15 +150,52 @@ def tokens(report: TokenReport) -> Tokens:
     )
 
 
-def _hop(batch: Batch, index: int, directory: Directory) -> HopFact:
+def _told(column: Column, unknown: int, has: Mask | None = None) -> list[int | None]:
+    told = (column != unknown) & (column != -1)
+    if has is not None:
+        told &= has
+    return [value if is_told else None for value, is_told in zip(column.tolist(), told.tolist(), strict=True)]
+
+
+def _way(batch: Batch, directory: Directory) -> list[HopFact]:
+    """Row by row of `Batch.hops`."""
     hops = batch.hops
-    return HopFact(
-        directory.node(int(hops.node[index])),
-        int(hops.egress_port[index]),
-        int(hops.latency[index]) / 1e3,
-        int(hops.queue[index]),
-        int(hops.occupancy[index]),
+    rows = zip(
+        hops.node.tolist(),
+        _told(hops.egress_port, _NO_PORT),
+        _told(hops.latency, _NO_LATENCY),
+        _told(hops.queue, _NO_QUEUE),
+        _told(hops.occupancy, _NO_OCCUPANCY),
+        strict=True,
     )
+    return [_hop(directory, *each) for each in rows]
+
+
+def _own(batch: Batch, directory: Directory) -> list[HopFact]:
+    """What the nodes that report say of themselves, row by row."""
+    reports = batch.reports
+    has_queue = reports.has(ReportBit.QUEUE)
+    rows = zip(
+        reports.node.tolist(),
+        _told(reports.egress_port, _NO_PORT, reports.has(ReportBit.PORTS)),
+        _told(reports.hop_latency, _NO_LATENCY, reports.has(ReportBit.HOP_LATENCY)),
+        _told(reports.queue, _NO_QUEUE, has_queue),
+        _told(reports.occupancy, _NO_OCCUPANCY, has_queue),
+        strict=True,
+    )
+    return [_hop(directory, *each) for each in rows]
+
+
+def _hop(
+    directory: Directory,
+    node: int,
+    egress_port: int | None,
+    latency: int | None,
+    queue: int | None,
+    occupancy: int | None,
+) -> HopFact:
+    us = None if latency is None else latency / 1e3
+    return HopFact(directory.node(node), egress_port, us, queue, occupancy)
 
 
 def _subject(batch: Batch, row: int, directory: Directory) -> Subject:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,17 +26,28 @@ class Journal:
         self._failing = False
 
     def write(self, facts: Iterable[dict[str, Any]]) -> None:
-        lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in facts)
+        lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in facts).encode()
         if not lines:
             return
         try:
-            if self._path.exists() and self._path.stat().st_size + len(lines) > self._largest:
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(lines)
+            self._append(lines)
         except OSError as error:
             if not self._failing:
-                log.warning("facts are lost: %s", error)
+                log.warning("%s: facts are lost: %s", self._path, error.strerror)
             self._failing = True
         else:
             self._failing = False
+
+    def _append(self, lines: bytes) -> None:
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size and size + len(lines) > self._largest:
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            size = 0
+        try:
+            with self._path.open("ab") as file:
+                file.write(lines)
+        except OSError:
+            # Half a line would spoil the next one.
+            with suppress(OSError):
+                os.truncate(self._path, size)
+            raise

@@ -47,7 +47,6 @@ class Flows:
     """Of each report's packet; 0 where it was not quoted, or not so far.
 
     Addresses are IPv6's 16 bytes, IPv4's mapped (::ffff:0:0/96). ``protocol`` 0: no IP packet was found.
-
     """
 
     src: npt.NDArray[np.uint8]  # (rows, 16)
@@ -186,7 +185,9 @@ def _flows(words: Words, packet: _Fabric) -> Flows:
         protocol = np.where(passed, following, protocol)
         skip = skip + size * passed
     is_ip = is_four | is_six
-    has_ports = is_ip & ~fragment & ((protocol == _TCP) | (protocol == _UDP)) & (left >= skip + 4)
+    is_transport = (protocol == _TCP) | (protocol == _UDP)
+    # An IPv4 header of less than 20 bytes is none.
+    has_ports = is_ip & ~fragment & is_transport & (skip >= 20) & (left >= skip + 4)
     ports = words.u32(at + skip) * has_ports
     src, dst = _addresses(words, at, 12, 8, is_four, is_six), _addresses(words, at, 16, 24, is_four, is_six)
     return Flows(
@@ -241,5 +242,5 @@ def _hops(words: Words, packet: _Fabric) -> Hops:
         queue=value(Instruction.QUEUE, 24, 0xFF),
         occupancy=value(Instruction.QUEUE, 0, 0xFFFFFF),
         # Every newer hop made it longer.
-        length=packet.length[has[stack]] - 4 * hop_words[stack] * newer,
+        length=np.maximum(packet.length[has[stack]] - 4 * hop_words[stack] * newer, 0),
     )

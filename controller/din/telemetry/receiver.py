@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from .spans import Span, decode_spans
+from .spans import DECODERS, JSON, Span
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,10 @@ _LARGEST: Final = 9216
 _BUFFER: Final = 8 << 20
 #: Where collectors take OTLP over HTTP.
 OTLP_PORT: Final = 4318
-_LARGEST_BODY: Final = 8 << 20
+#: Of a request: bytes, and seconds in which they come. vLLM sends 512 spans of about 1 KB at once.
+_LARGEST_BODY: Final = 4 << 20
+_BODY_SECONDS: Final = 10.0
+_ENCODINGS: Final = ("identity", "gzip", "deflate")
 
 
 def bind(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
@@ -51,10 +54,19 @@ def bind(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.soc
 
 
 class ReportSocket:
-    """``take`` gets batches of datagrams, in the order of their arrival. Opened in a running loop."""
+    """``take`` gets batches of datagrams, in the order of their arrival: those whose sender's address is
+    believed. Opened in a running loop.
+    """
 
-    def __init__(self, address: IPv4Address, port: int, take: Callable[[list[bytes]], None]) -> None:
+    def __init__(
+        self,
+        address: IPv4Address,
+        port: int,
+        take: Callable[[list[bytes]], None],
+        believes: Callable[[str], bool],
+    ) -> None:
         self._take = take
+        self._believes = believes
         self._waiting: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._socket = bind(socket.SOCK_DGRAM, address, port)
@@ -71,10 +83,12 @@ class ReportSocket:
         return port
 
     def _readable(self) -> None:
-        waiting, receive = self._waiting, self._socket.recv
+        waiting, believes, receive = self._waiting, self._believes, self._socket.recvfrom
         with contextlib.suppress(BlockingIOError):
             for _ in range(_DRAIN):
-                waiting.append(receive(_LARGEST))
+                datagram, sender = receive(_LARGEST)
+                if believes(sender[0]):
+                    waiting.append(datagram)
         if len(waiting) >= BATCH:
             self._flush()
         elif waiting and self._timer is None:
@@ -97,35 +111,53 @@ class ReportSocket:
 
 
 class SpanServer:
-    """OTLP over HTTP, protobuf: POST /v1/traces. Opened with `open`, in a running loop."""
+    """OTLP over HTTP, protobuf or JSON: POST /v1/traces. Opened with `open`, in a running loop."""
 
     def __init__(self, take: Callable[[list[Span]], None]) -> None:
         self._take = take
         self._runner: web.AppRunner | None = None
+        #: 0: closed.
         self.port = 0
 
     async def open(self, address: IPv4Address, port: int = OTLP_PORT) -> None:
         """OSError: the port is taken."""
-        bound = bind(socket.SOCK_STREAM, address, port)
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_post("/v1/traces", self._traces)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.SockSite(runner, bound).start()
+        bound = bind(socket.SOCK_STREAM, address, port)
+        try:
+            await runner.setup()
+            await web.SockSite(runner, bound).start()
+        except BaseException:
+            await runner.cleanup()
+            bound.close()
+            raise
         self._runner, self.port = runner, bound.getsockname()[1]
 
     async def _traces(self, request: web.Request) -> web.Response:
-        if request.content_type != "application/x-protobuf":
-            raise web.HTTPUnsupportedMediaType(text="spans are taken as application/x-protobuf\n")
+        decode = DECODERS.get(request.content_type)
+        if decode is None:
+            raise web.HTTPUnsupportedMediaType(text=f"spans are taken as {' or '.join(DECODERS)}\n")
+        if request.headers.get("Content-Encoding", "identity").lower() not in _ENCODINGS:
+            raise web.HTTPUnsupportedMediaType(text=f"of encodings {', '.join(_ENCODINGS)} are understood\n")
         try:
-            spans = decode_spans(await request.read())
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the body did not come\n") from None
+        except web.RequestPayloadError as error:
+            raise web.HTTPBadRequest(text=f"the body cannot be read: {error}\n") from None
+        try:
+            # It may take long, and others wait for the loop.
+            spans = await asyncio.to_thread(decode, body)
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         self._take(spans)
-        # An ExportTraceServiceResponse without fields is empty.
-        return web.Response(body=b"", content_type="application/x-protobuf")
+        # An ExportTraceServiceResponse without fields.
+        empty = b"{}" if request.content_type == JSON else b""
+        return web.Response(body=empty, content_type=request.content_type)
 
     async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        runner, self._runner, self.port = self._runner, None, 0
+        if runner is not None:
+            await runner.cleanup()

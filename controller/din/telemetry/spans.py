@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans of requests that model servers export over OTLP, as vLLM names their attributes. Pure."""
+"""Spans of requests that model servers export over OTLP, as vLLM names their attributes. Pure.
+
+SGLang uses the same names, but leaves the time in the queue out: its prefill has that in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -41,6 +45,28 @@ def decode_spans(body: bytes) -> list[Span]:
         request.ParseFromString(body)
     except DecodeError as error:
         raise ValueError(f"not an ExportTraceServiceRequest: {error}") from None
+    return _spans(request)
+
+
+def decode_json_spans(body: bytes) -> list[Span]:
+    """The same, of OTLP's JSON. Its IDs are hexadecimal, unlike protobuf's, and none of them is used."""
+    request = ExportTraceServiceRequest()
+    try:
+        json_format.Parse(body, request, ignore_unknown_fields=True)
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not an ExportTraceServiceRequest: {error}") from None
+    return _spans(request)
+
+
+JSON: Final = "application/json"
+#: Content type -> how it is read.
+DECODERS: Final[Mapping[str, Callable[[bytes], list[Span]]]] = {
+    "application/x-protobuf": decode_spans,
+    JSON: decode_json_spans,
+}
+
+
+def _spans(request: ExportTraceServiceRequest) -> list[Span]:
     found = []
     for resource in request.resource_spans:
         named = _attributes(resource.resource.attributes)

@@ -6,8 +6,11 @@
     compute   its prefill
     other     TTFT at the server's leaf less queue and compute: access links, HTTP, tokenisation
 
-Queue and compute come from the request's span (source "spans"), else from the instance's histograms, as means
-of what it finished in the 2 s before (source "histograms"): good for a service's mean, not for its tail.
+Queue and compute come from spans of the instance that had the request (source "spans"), else from its
+histograms, as means of what it finished in the 2 s before (source "histograms"): good for a service's mean,
+not for its tail. A span that says whose request it was about belongs to that response. Others (vLLM's do not
+say) are counted for themselves, and their means stand for responses of their instance in "other". A span that
+does not tell queue and prefill apart (SGLang's) counts for neither.
 """
 
 from __future__ import annotations
@@ -44,8 +47,8 @@ class Statistics:
 class Split:
     """Of a number of responses."""
 
-    responses: int
-    spans: int  # of them, those that have one
+    responses: int  # that a leaf reported
+    spans: int  # that tell queue and compute
     source: str  # of queue and compute: spans | histograms | mixed | none
     client_leaf: Statistics
     server_leaf: Statistics
@@ -57,43 +60,74 @@ class Split:
 
 @dataclass(frozen=True)
 class _Parts:
-    queue: float | None = None
-    compute: float | None = None
-    source: str = ""
+    """us."""
+
+    queue: float | None
+    compute: float | None
+    source: str
 
 
-def _parts(response: Response) -> _Parts:
-    span, load = response.span, response.load
-    if span is not None and (span.queue is not None or span.prefill is not None):
-        return _Parts(_us(span.queue), _us(span.prefill), "spans")
-    if load is not None and (load.queue_time is not None or load.prefill_time is not None):
-        return _Parts(_us(load.queue_time), _us(load.prefill_time), "histograms")
-    return _Parts()
+def _of_span(response: Response) -> _Parts | None:
+    span = response.span
+    if span is None or span.queue is None or span.prefill is None:
+        return None
+    return _Parts(span.queue * 1e6, span.prefill * 1e6, "spans")
+
+
+def _of_load(response: Response) -> _Parts | None:
+    load = response.load
+    if load is None or (load.queue_time is None and load.prefill_time is None):
+        return None
+    return _Parts(_us(load.queue_time), _us(load.prefill_time), "histograms")
 
 
 def _us(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1e6
 
 
-def _other(response: Response, parts: _Parts) -> float | None:
-    if response.server is None or parts.queue is None or parts.compute is None:
+def _means(responses: Sequence[Response], spans: Sequence[_Parts | None]) -> dict[str, _Parts]:
+    """By instance, of its spans."""
+    found: dict[str, list[_Parts]] = {}
+    for response, parts in zip(responses, spans, strict=True):
+        if parts is not None and response.instance is not None:
+            found.setdefault(response.instance, []).append(parts)
+    return {
+        name: _Parts(
+            Statistics.of(each.queue for each in of_instance).mean,
+            Statistics.of(each.compute for each in of_instance).mean,
+            "spans",
+        )
+        for name, of_instance in found.items()
+    }
+
+
+def _other(response: Response, parts: _Parts | None) -> float | None:
+    if response.server is None or parts is None or parts.queue is None or parts.compute is None:
         return None
     return max(0.0, response.server - parts.queue - parts.compute)
 
 
 def split(responses: Sequence[Response]) -> Split:
-    parts = [_parts(each) for each in responses]
-    sources = sorted({each.source for each in parts if each.source})
+    spans = [_of_span(each) for each in responses]
+    means = _means(responses, spans)
+    counted = [
+        own or (None if each.instance in means else _of_load(each))
+        for each, own in zip(responses, spans, strict=True)
+    ]
+    sources = sorted({each.source for each in counted if each})
     return Split(
-        responses=len(responses),
-        spans=sum(each.span is not None for each in responses),
-        source={0: "none", 1: sources[0] if sources else ""}.get(len(sources), "mixed"),
+        responses=sum(each.client is not None or each.server is not None for each in responses),
+        spans=sum(each is not None for each in spans),
+        source=sources[0] if len(sources) == 1 else "mixed" if sources else "none",
         client_leaf=Statistics.of(each.client for each in responses),
         server_leaf=Statistics.of(each.server for each in responses),
         network=Statistics.of(each.network for each in responses),
-        queue=Statistics.of(each.queue for each in parts),
-        compute=Statistics.of(each.compute for each in parts),
-        other=Statistics.of(_other(*each) for each in zip(responses, parts, strict=True)),
+        queue=Statistics.of(each.queue for each in counted if each),
+        compute=Statistics.of(each.compute for each in counted if each),
+        other=Statistics.of(
+            _other(each, parts or means.get(each.instance or ""))
+            for each, parts in zip(responses, counted, strict=True)
+        ),
     )
 
 

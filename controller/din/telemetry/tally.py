@@ -58,7 +58,6 @@ NETWORK_BOUNDS: Final = (
 )
 #: The switch's own: gaps below 128 us, each further one twice as long.
 GAP_BOUNDS: Final = tuple(128e-6 * 2**power for power in range(GAP_BINS - 1))
-NETWORK: Final = "network"
 _QUEUES: Final = 8
 
 
@@ -81,13 +80,14 @@ class Histogram:
 @dataclass
 class Tally:
     datagrams: int = 0
-    strangers: int = 0  # of nodes that the model does not have
+    strangers: int = 0  # of nodes or senders that the model does not have
     malformed: Counter[str] = field(default_factory=Counter)
     drops: Counter[tuple[str, str]] = field(default_factory=Counter)  # switch, reason
     congestion: Counter[tuple[str, str]] = field(default_factory=Counter)  # switch, queue
     spans: Counter[str] = field(default_factory=Counter)  # instance
-    ttft: dict[tuple[str, str], Histogram] = field(default_factory=dict)  # service, place
-    gaps: dict[tuple[str, str], Histogram] = field(default_factory=dict)
+    ttft: dict[tuple[str, ...], Histogram] = field(default_factory=dict)  # service, place
+    network: dict[tuple[str, ...], Histogram] = field(default_factory=dict)  # service
+    gaps: dict[tuple[str, ...], Histogram] = field(default_factory=dict)  # service, place
 
     def batch(self, batch: Batch, directory: Directory) -> None:
         reports = batch.reports
@@ -99,25 +99,26 @@ class Tally:
 
     def first_token(self, response: Response, place: Place) -> None:
         """Of which ``place`` was told just now."""
-        if place is not Place.SERVER:
-            self._observe(response.service, Place.CLIENT.value, response.client)
-        if place is not Place.CLIENT:
-            self._observe(response.service, Place.SERVER.value, response.server)
-        self._observe(response.service, NETWORK, response.network)
-
-    def _observe(self, service: str, place: str, value: float | None) -> None:
-        if value is not None:
-            bounds = NETWORK_BOUNDS if place == NETWORK else TTFT_BOUNDS
-            self.ttft.setdefault((service, place), Histogram(bounds)).observe(value / 1e6)
+        service = response.service
+        if place is not Place.SERVER and response.client is not None:
+            _histogram(self.ttft, TTFT_BOUNDS, service, Place.CLIENT).observe(response.client / 1e6)
+        if place is not Place.CLIENT and response.server is not None:
+            _histogram(self.ttft, TTFT_BOUNDS, service, Place.SERVER).observe(response.server / 1e6)
+        if response.network is not None:
+            _histogram(self.network, NETWORK_BOUNDS, service).observe(response.network / 1e6)
 
     def done(self, report: TokenReport) -> None:
         if report.event is not TokenEvent.DONE:
             return
         places = [Place.CLIENT, Place.SERVER] if report.place is Place.BOTH else [report.place]
         for place in places:
-            histogram = self.gaps.setdefault((report.service, place.value), Histogram(GAP_BOUNDS))
+            histogram = _histogram(self.gaps, GAP_BOUNDS, report.service, place)
             histogram.counts = [a + b for a, b in zip(histogram.counts, report.gaps, strict=True)]
             histogram.total += report.gap_sum / 1e6
+
+
+def _histogram(found: dict[tuple[str, ...], Histogram], bounds: tuple[float, ...], *labels: str) -> Histogram:
+    return found.setdefault(labels, Histogram(bounds))
 
 
 def _pairs(

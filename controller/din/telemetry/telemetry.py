@@ -31,7 +31,7 @@ from .sequences import Sequences
 from .spans import Span
 from .split import latency
 from .tally import Tally
-from .ttft import Responses, token_reports
+from .ttft import KEEP_SECONDS, Responses, token_reports
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Telemetry:
     def set(self, model: Model, ids: Ids, wiring: Wiring) -> None:
         """Names are those of this revision from now on. Its collectors are listened to within seconds."""
         self.directory = Directory(model, ids, wiring)
+        self._failed.pop("senders", None)
         if self._running:
             self._listen()
 
@@ -122,7 +123,7 @@ class Telemetry:
         for where in wanted - self._sockets.keys():
             address, port = where
             try:
-                self._sockets[where] = ReportSocket(address, port, self.take_reports)
+                self._sockets[where] = ReportSocket(address, port, self.take_reports, self._believes)
             except OSError as error:
                 self._say(where, f"no reports are taken at {address}:{port}: {error}")
             else:
@@ -137,6 +138,16 @@ class Telemetry:
             for each in [next(a for a in model.host[collector.host].addresses if a.version == 4)]
             if isinstance(each.ip, IPv4Address)
         ]
+
+    def _believes(self, sender: str) -> bool:
+        """A leaf lets no host use these addresses, so that none can make up reports."""
+        if sender in self.directory.report_sources:
+            return True
+        self.tally.strangers += 1
+        if "senders" not in self._failed:
+            network = self.directory.model.fabric.report_sources
+            self._say("senders", f"reports from {sender} are not taken: it is no switch's in {network}")
+        return False
 
     def _say(self, what: object, message: str) -> None:
         if self._failed.get(what) != message:
@@ -184,15 +195,15 @@ class Telemetry:
             self._tell([*facts.facts(batch, self.directory, at), *found])
 
     def take_spans(self, spans: list[Span]) -> None:
-        """Those of servers that are no instance's are counted, and left."""
-        instances = self.directory.model.instance
+        """Those of servers that are no instance's, or whose clock is far off, are counted, and left."""
+        instances, now = self.directory.model.instance, time.time()
         for span in spans:
             known = instances.get(span.instance)
             self.tally.spans[known.name if known else UNKNOWN] += 1
-            if known is not None:
+            if known is not None and abs(now - span.start) < KEEP_SECONDS:
                 self.responses.span(span, known.service, known.name)
         if self._journal is not None or self._listeners:
-            self._tell([facts.Request(time.time(), each) for each in spans])
+            self._tell([facts.Request(now, each) for each in spans])
 
     def _tell(self, found: list[Fact]) -> None:
         if self._journal is not None:

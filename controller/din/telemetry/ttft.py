@@ -4,10 +4,14 @@ network.
 
 A leaf measures from the request's last segment to the response's second, by its own clock. What the client's
 leaf sees is the server's leaf's and once there and back between the two, so no two clocks are compared.
-Reports of the two are joined by service and client (address, port): on one connection responses come one
-after the other, and both leaves tell of one within a network's latency. A response whose client and server
-are on one leaf is reported once, and has no network in it. Spans of servers are joined in the same way, by
-when their first token came. Pure.
+A request that is sent again counts from then on, at each leaf that it passes; a response that is lost on its
+way is in the client's figure, and so the network's.
+
+Reports of the two are joined by service and client (address, port), and by when they came: on one connection
+responses come one after the other, and both leaves tell of one within a network's latency. The end of a
+response tells what a lost report would have. A response whose client and server are on one leaf is reported
+once, and has no network in it. Spans of servers are joined in the same way, by when their first token came:
+there alone a clock is compared with the collector's, within `JOIN_SECONDS`. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ from .directory import Directory, packed
 from .quoted import Flows
 from .spans import Span
 
-#: Seconds between what the two leaves, or a leaf and the server's clock, say of one first token.
+#: Seconds by which reports of two leaves may overtake each other on their ways.
+LATE_SECONDS: Final = 0.5
+#: Seconds between when a leaf's report of a first token came, and when by the server's clock it was.
 JOIN_SECONDS: Final = 2.0
 #: us that the client's leaf may have measured less than the server's: what clocks resolve.
 _TOLERANCE: Final = 1000.0
@@ -136,6 +142,7 @@ class Response:
     server: float | None = None  # at the server's
     span: Span | None = None
     load: Load | None = None  # of its instance then
+    over: float | None = None  # Unix time at which that was told
 
     @property
     def network(self) -> float | None:
@@ -159,6 +166,20 @@ def _fits(response: Response, place: Place, value: float) -> bool:
     return response.client is None and response.server is None
 
 
+def _begins(response: Response, place: Place, value: float, at: float) -> bool:
+    """Both leaves tell of one token: the client's after the server's, by no more than the network took."""
+    other = response.server if place is Place.CLIENT else response.client
+    later = at - response.at if place is Place.CLIENT else response.at - at
+    network = abs(value - other) / 1e6 if other is not None else 0.0
+    over = response.over is not None and at > response.over + LATE_SECONDS
+    return -LATE_SECONDS <= later <= network + LATE_SECONDS and not over
+
+
+def _ends(response: Response, at: float) -> bool:
+    """Both leaves tell that it is over when the next request passes, or the connection is closed."""
+    return response.over is None or abs(at - response.over) <= LATE_SECONDS
+
+
 class Responses:
     """What is remembered, oldest first."""
 
@@ -170,25 +191,33 @@ class Responses:
         """The response that it tells something new of; None: it does not, or there was no first token."""
         if report.event is TokenEvent.NONE or not report.segments or not report.first_token:
             return None
-        value = float(report.first_token)
-        began = report.at
-        if report.event is TokenEvent.DONE:
-            # Tells the same once more, in case the first report was lost.
-            began -= report.gap_sum / 1e6
+        at, place, value = report.at, report.place, float(report.first_token)
         recent = self._open.get(report.connection, ())
-        if report.event is TokenEvent.DONE:
-            if any(_told(each, report.place) == value for each in recent):
-                return None
-            # No other response can have begun since; and when it ended, only the next request may tell.
-            near = list(recent)[-1:]
+        done = report.event is TokenEvent.DONE
+        # The end tells the same once more, in case the first report was lost; and any report may come twice.
+        told = [
+            each for each in recent if _told(each, place) == value and (done or at - each.at <= LATE_SECONDS)
+        ]
+        fits = [
+            each
+            for each in recent
+            if _fits(each, place, value) and (_ends(each, at) if done else _begins(each, place, value, at))
+        ]
+        if told:
+            response = told[-1]
+        elif fits:
+            response = fits[-1]
         else:
-            near = [each for each in recent if abs(each.at - began) <= JOIN_SECONDS]
-        response = next((each for each in near if _fits(each, report.place, value)), None)
-        if response is None:
+            # When the first token of one that is over went by is a guess: the next request may tell.
+            began = at - report.gap_sum / 1e6 if done else at
             response = self._add(Response(began, report.service, report.connection))
-        if report.place is not Place.SERVER:
+        if done and response.over is None:
+            response.over = at
+        if told:
+            return None
+        if place is not Place.SERVER:
             response.client = value
-        if report.place is not Place.CLIENT:
+        if place is not Place.CLIENT:
             response.server = value
         response.instance = response.instance or report.instance
         response.client_leaf = response.client_leaf or report.client_leaf

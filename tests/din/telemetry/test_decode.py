@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from ipaddress import IPv6Address, ip_address
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -149,6 +151,40 @@ def test_broken_reports_are_counted_and_their_neighbours_read() -> None:
         assert (batch.hops.report < len(batch.reports)).all()
         first, last = stack(batch, 0), stack(batch, len(batch.reports) - 1)
         assert first == last == [(1, 9, 1, 0, 2, 0), (2, 9, 1, 0, 2, 0)]
+
+
+def rows(batch: Batch) -> list[Any]:
+    """All columns, row by row; hops with their reports."""
+    parts = [
+        list(zip(*(column.tolist() for column in part.__dict__.values()), strict=True))
+        for part in (batch.groups, batch.reports, batch.flows)
+    ]
+    stacks = [stack(batch, row) for row in range(len(batch.reports))]
+    lengths = [batch.hops.length[batch.hops.report == row].tolist() for row in range(len(stacks))]
+    return [*parts, stacks, lengths]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_batch_says_what_its_datagrams_say(chance: random.Random) -> None:
+    """However broken: none reads what is its neighbour's."""
+    whole = carried(request(payload=b"x" * 30), [hop(1), hop(2)])
+    good = datagram(5, report(whole, {"service": 3}, tracked=1), report(request(six=True), dropped=1))
+    data = []
+    for _ in range(chance.randint(2, 5)):
+        bad = bytearray(good)
+        for _ in range(chance.randint(0, 6)):
+            bad[chance.randrange(len(bad))] = chance.choice([0, 1, 0x80, 0xFF, chance.randrange(256)])
+        data.append(bytes(bad[: chance.choice([len(bad), chance.randrange(len(bad) + 1)])]))
+    batch, alone = decode(data), [decode([each]) for each in data]
+    assert rows(batch) == [list(chain(*each)) for each in zip(*map(rows, alone), strict=True)]
+    assert batch.malformed == sum((Counter(each.malformed) for each in alone), Counter())
+
+
+def test_an_ipv4_header_that_is_too_short_has_no_ports() -> None:
+    inner = request()
+    inner.ihl = 4
+    assert decode([datagram(1, report(inner))]).flows.dst_port.tolist() == [0]
 
 
 GOOD = datagram(1, report())

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,25 @@ def test_a_disk_that_fails_is_said_once(tmp_path: Path, caplog: pytest.LogCaptur
     (tmp_path / "gone").mkdir()
     journal.write([{"a": 1}])
     assert (tmp_path / "gone" / "facts.jsonl").read_text() == '{"a":1}\n'
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Bytes: what is beyond cannot be written, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "facts.jsonl"
+    journal = Journal(file)
+    journal.write([{"number": 1}])
+    with no_file_beyond(20):
+        journal.write([{"number": 2}])
+    assert f"{file}: facts are lost: File too large" in caplog.text
+    journal.write([{"number": 3}])
+    assert [json.loads(line)["number"] for line in file.read_text().splitlines()] == [1, 3]

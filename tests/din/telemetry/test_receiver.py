@@ -11,8 +11,12 @@ from ipaddress import IPv4Address
 
 import aiohttp
 import pytest
+from din.telemetry import receiver as receiver_module
 from din.telemetry.receiver import BATCH, BATCH_SECONDS, ReportSocket, SpanServer
-from din.telemetry.spans import Span
+from din.telemetry.spans import Span, decode_spans
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from yarl import URL
 
 from tests.din.telemetry.test_spans import WHOLE, export
 
@@ -22,8 +26,13 @@ ELSEWHERE = IPv4Address("203.0.113.9")
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
-def send(port: int, *datagrams: bytes) -> None:
+def anybody(_: str) -> bool:
+    return True
+
+
+def send(port: int, *datagrams: bytes, source: str = str(HERE)) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind((source, 0))
         for each in datagrams:
             sender.sendto(each, (str(HERE), port))
 
@@ -48,7 +57,7 @@ class Batches:
 
 async def test_datagrams_come_in_batches_and_in_order() -> None:
     batches = Batches()
-    reports = ReportSocket(HERE, 0, batches.take)
+    reports = ReportSocket(HERE, 0, batches.take, anybody)
     try:
         wanted = [b"%d" % i for i in range(2 * BATCH + 10)]
         send(reports.port, *wanted)
@@ -60,7 +69,7 @@ async def test_datagrams_come_in_batches_and_in_order() -> None:
 
 async def test_one_alone_does_not_wait_long() -> None:
     batches = Batches()
-    reports = ReportSocket(HERE, 0, batches.take)
+    reports = ReportSocket(HERE, 0, batches.take, anybody)
     try:
         began = asyncio.get_running_loop().time()
         send(reports.port, b"alone")
@@ -72,15 +81,27 @@ async def test_one_alone_does_not_wait_long() -> None:
 
 async def test_what_has_arrived_is_taken_at_the_end() -> None:
     batches = Batches()
-    reports = ReportSocket(HERE, 0, batches.take)
+    reports = ReportSocket(HERE, 0, batches.take, anybody)
     send(reports.port, b"a", b"b")
     reports.close()
     assert batches.taken == [[b"a", b"b"]]
 
 
+async def test_others_reports_are_not_taken() -> None:
+    batches = Batches()
+    reports = ReportSocket(HERE, 0, batches.take, lambda sender: sender == "127.0.0.2")
+    try:
+        for i in range(1, 4):
+            send(reports.port, b"%d" % i, source=f"127.0.0.{i}")
+        send(reports.port, b"end", source="127.0.0.2")
+        assert await batches.wait(2) == [b"2", b"end"]
+    finally:
+        reports.close()
+
+
 async def test_an_address_of_another_machine(caplog: pytest.LogCaptureFixture) -> None:
     batches = Batches()
-    reports = ReportSocket(ELSEWHERE, 0, batches.take)
+    reports = ReportSocket(ELSEWHERE, 0, batches.take, anybody)
     try:
         assert "203.0.113.9 is not an address of this machine" in caplog.text
         send(reports.port, b"here")
@@ -90,10 +111,10 @@ async def test_an_address_of_another_machine(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_a_port_that_is_taken() -> None:
-    reports = ReportSocket(HERE, 0, lambda _: None)
+    reports = ReportSocket(HERE, 0, lambda _: None, anybody)
     try:
         with pytest.raises(OSError, match="in use"):
-            ReportSocket(HERE, reports.port, lambda _: None)
+            ReportSocket(HERE, reports.port, lambda _: None, anybody)
     finally:
         reports.close()
 
@@ -129,11 +150,39 @@ async def test_compressed(spans: tuple[str, list[Span]]) -> None:
     assert len(taken) == 1
 
 
+async def test_json(spans: tuple[str, list[Span]]) -> None:
+    url, taken = spans
+    message = ExportTraceServiceRequest.FromString(export(WHOLE))
+    body = json_format.MessageToJson(message).replace('"spans"', '"newer": {"a": []}, "spans"')
+    body = body.replace('"startTime', '"traceId": "5B8EFFF798038103D269B633813FC60C", "kind": 2, "startTime')
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body.encode(), headers=headers) as answer,
+    ):
+        assert (answer.status, answer.content_type) == (200, "application/json")
+        assert await answer.json() == {}
+    assert taken == decode_spans(export(WHOLE))
+
+
+AS_JSON = {"Content-Type": "application/json"}
+BIG = bytes(5 << 20)
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "text"),
     [
         (b"\xff" * 9, PROTOBUF, 400, "not an ExportTraceServiceRequest"),
-        (b"{}", {"Content-Type": "application/json"}, 415, "application/x-protobuf"),
+        (b"nothing of the kind", {**PROTOBUF, "Content-Encoding": "gzip"}, 400, ""),
+        (gzip.compress(export(WHOLE))[:-30], {**PROTOBUF, "Content-Encoding": "gzip"}, 400, ""),
+        (b"1", AS_JSON, 400, "not an ExportTraceServiceRequest"),
+        (b'{"resourceSpans": 1}', AS_JSON, 400, "not an ExportTraceServiceRequest"),
+        (b"\xff\xfe\xfd", AS_JSON, 400, "not an ExportTraceServiceRequest"),
+        (b"[" * 100_000, AS_JSON, 400, "not an ExportTraceServiceRequest"),
+        (b"", {"Content-Type": "text/plain"}, 415, "application/x-protobuf or application/json"),
+        (b"x", {**PROTOBUF, "Content-Encoding": "compress"}, 415, "identity, gzip, deflate"),
+        (BIG, PROTOBUF, 413, ""),
+        (gzip.compress(BIG), {**PROTOBUF, "Content-Encoding": "gzip"}, 413, ""),
     ],
 )
 async def test_refusals(
@@ -144,3 +193,31 @@ async def test_refusals(
         assert answer.status == status
         assert text in await answer.text()
     assert taken == []
+
+
+async def test_a_body_that_does_not_come(
+    spans: tuple[str, list[Span]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver_module, "_BODY_SECONDS", 0.1)
+    url, taken = spans
+    reader, writer = await asyncio.open_connection(str(HERE), URL(url).port)
+    head = (
+        "POST /v1/traces HTTP/1.1\r\nHost: c\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(5):
+        assert b" 408 " in await reader.readline()
+    writer.close()
+    assert taken == []
+
+
+async def test_a_server_may_be_opened_again() -> None:
+    server = SpanServer(lambda _: None)
+    await server.open(HERE, 0)
+    port = server.port
+    with pytest.raises(OSError, match="in use"):
+        await SpanServer(lambda _: None).open(HERE, port)
+    await server.close()
+    assert server.port == 0
+    await server.open(HERE, port)
+    await server.close()

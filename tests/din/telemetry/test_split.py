@@ -50,9 +50,29 @@ def test_what_is_known_of_some_alone() -> None:
     found = split(some)
     assert found.source == "mixed"
     counts = [each.count for each in (found.client_leaf, found.server_leaf, found.network, found.queue)]
-    assert (found.responses, found.spans, counts) == (4, 2, [2, 2, 1, 2])
+    assert (found.responses, found.spans, counts) == (3, 1, [2, 2, 1, 2])
     assert (found.compute.count, found.other.count) == (1, 1)
     assert split([]).source == split(some[2:]).source == "none"
+
+
+def test_spans_that_do_not_say_whose_they_are() -> None:
+    """vLLM's. Each request is counted once, by its span, and not by the histograms' means as well."""
+    load = Load(at=0.0, queue_time=1.0, prefill_time=1.0)
+    reported = [response(60_000, 50_000 + 2000 * i, instance="a", load=load) for i in range(3)]
+    alone = [response(None, None, instance="a", span=span(0.01 * i, 0.02)) for i in range(3)]
+    elsewhere = response(None, 50_000, instance="b", load=Load(at=0.0, queue_time=0.03, prefill_time=0.02))
+    found = split([*reported, *alone])
+    assert (found.responses, found.spans, found.source) == (3, 3, "spans")
+    assert (found.queue.count, found.queue.mean, found.queue.p50) == (3, 10_000, 10_000)
+    assert (found.other.count, found.other.mean) == (3, pytest.approx(22_000))
+    assert split([*reported, *alone, elsewhere]).source == "mixed"
+
+
+def test_a_prefill_that_has_the_queue_in_it_is_none() -> None:
+    """SGLang's."""
+    load = Load(at=0.0, queue_time=0.01, prefill_time=0.02)
+    found = split([response(None, 50_000, span=span(None, 0.03), load=load)])
+    assert (found.compute.mean, found.source, found.spans) == (20_000, "histograms", 0)
 
 
 def test_clocks_resolve_only_so_much() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ import pytest
 from din.measure.state import LinkState, Load, Measured
 from din.measure.store import Measurements
 from din.model.policy import Collector
+from din.packet import INTOption, encapsulate
 from din.packet.constants import DropReason, ReportBit, TokenEvent
 from din.steering.plan import Plan, Route
 from din.telemetry import SwitchHealth, Telemetry, render
-from din.telemetry.facts import Congestion, Drop, Fact, Request, Tokens
+from din.telemetry.facts import Congestion, Drop, Fact, HopFact, Request, Tokens
 from din.telemetry.facts import Path as PathFact
+from din.telemetry.spans import Span
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.din.telemetry.making import (
@@ -174,6 +179,26 @@ def test_a_path() -> None:
     ]
 
 
+def test_what_nodes_do_not_know_is_none() -> None:
+    """All ones by the specification; or the source did not ask for it."""
+    dumb = hop(CORE, 0xFFFF, 0xFFFF_FFFF, queue=0xFF, occupancy=0xFFFFFF)
+    nodes_alone = INTOption(instructions=0x8000, hop_ml=1).with_hops([hop(CORE)])
+    packets = [
+        carried(request(), [dumb]),
+        encapsulate(request(), [2, 3], "fcbb:bb00::1", telemetry=nodes_alone),
+    ]
+    for packet in packets:
+        (path,) = facts_of(datagram(LEAF2, report(packet, tracked=1, egress_port=65, hop_latency=2000)))
+        assert isinstance(path, PathFact)
+        assert path.hops == (HopFact("core-1", None, None, None, None), HopFact("leaf-2", 65, 2.0, 0, 0))
+    bare = report(request(), dropped=1, congested=1, md_bits=0)
+    lost, late = facts_of(datagram(CORE, bare))
+    assert isinstance(lost, Drop)
+    assert isinstance(late, Congestion)
+    assert (lost.reason, lost.ingress_port, lost.egress_port, lost.queue) == ("unknown", None, None, None)
+    assert (late.egress_port, late.queue, late.occupancy, late.latency) == (None, None, None, None)
+
+
 def test_tokens() -> None:
     first, second = facts_of(*first_token(30_000, 21_000))
     assert isinstance(first, Tokens)
@@ -201,10 +226,11 @@ async def until(condition: Any) -> None:
 
 @pytest.fixture
 async def live(unused_udp_port: int) -> AsyncIterator[Telemetry]:
-    """The collector's address is the sandbox's, and not ours."""
+    """The collector's address is the sandbox's, and not ours; the switches' are."""
     collector = Collector(name="main", host="collector", port=unused_udp_port)
     configured = FABRIC.model.telemetry.model_copy(update={"collectors": [collector]})
-    model = FABRIC.model.model_copy(update={"telemetry": configured})
+    here = FABRIC.model.fabric.model_copy(update={"report_sources": IPv4Network("127.0.0.0/24")})
+    model = FABRIC.model.model_copy(update={"telemetry": configured, "fabric": here})
     measurements = Measurements(model, FABRIC.ids, FABRIC.wiring)
     telemetry = Telemetry(model, FABRIC.ids, FABRIC.wiring, measurements, otlp_port=0)
     async with telemetry.running():
@@ -213,7 +239,7 @@ async def live(unused_udp_port: int) -> AsyncIterator[Telemetry]:
 
 async def test_reports_and_spans_meet(live: Telemetry) -> None:
     (port,) = live.report_ports
-    send(port, *first_token(30_000, 21_000), b"nonsense")
+    send(port, *first_token(30_000, 21_000), b"nonsense", source=f"127.0.0.{LEAF1}")
     await until(lambda: live.received == 3)
     client = {
         "network.peer.address": CLIENT,
@@ -236,6 +262,24 @@ async def test_reports_and_spans_meet(live: Telemetry) -> None:
     assert live.latency()["services"]["chat"]["source"] == "spans"
     assert [type(each) for each in found] == [Request]
     assert live.tally.malformed == {"version": 1}
+
+
+async def test_reports_that_a_host_makes_up(live: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+    (port,) = live.report_ports
+    send(port, *first_token(30_000, 21_000), source="127.0.1.1")
+    await until(lambda: live.tally.strangers == 2)
+    send(port, sunk(1000), source=f"127.0.0.{LEAF2}")
+    await until(lambda: live.received == 1)
+    assert not live.responses.all
+    assert caplog.text.count("reports from 127.0.1.1 are not taken: it is no switch's in 127.0.0.0/24") == 1
+
+
+def test_spans_of_another_time() -> None:
+    """A clock that is far off would keep them for ever, or not at all."""
+    telemetry = make()
+    telemetry.take_spans([Span("chat-1", "", start) for start in (0.0, 1.8e10, time.time())])
+    assert telemetry.tally.spans == {"chat-1": 3}
+    assert len(telemetry.responses.all) == 1
 
 
 async def test_spans_of_strangers_are_counted_alone(live: Telemetry) -> None:
@@ -310,9 +354,13 @@ def test_histograms() -> None:
         return found[(name, *sorted(labels.items()))]
 
     ttft = "din_time_to_first_token_seconds"
-    for place, seconds in (("client_leaf", 0.03), ("server_leaf", 0.021), ("network", 0.009)):
+    for place, seconds in (("client_leaf", 0.03), ("server_leaf", 0.021)):
         assert of(f"{ttft}_count", place) == 1
         assert of(f"{ttft}_sum", place) == pytest.approx(seconds)
+    network = "din_time_to_first_token_network_seconds"
+    assert found[f"{network}_sum", ("service", "chat")] == pytest.approx(0.009)
+    assert found[f"{network}_bucket", ("le", "0.008"), ("service", "chat")] == 0
+    assert found[f"{network}_bucket", ("le", "0.01"), ("service", "chat")] == 1
     assert (of(f"{ttft}_bucket", "client_leaf", "0.02"), of(f"{ttft}_bucket", "client_leaf", "0.04")) == (
         0,
         1,
@@ -339,6 +387,26 @@ def test_metrics_of_links_and_paths() -> None:
     assert sum(name[0] == "din_link_extra_latency_seconds" for name in found) == 1
     (path,) = [value for name, value in found.items() if name[0] == "din_path_latency_seconds"]
     assert path == pytest.approx(0.0045)
+
+
+def test_names_types_and_units_are_prometheus_own() -> None:
+    """Read by OpenMetrics' parser, which is the stricter one."""
+    telemetry = make()
+    telemetry.take_reports([*first_token(30_000, 21_000), drop(DropReason.TTL), sunk(1000), b""])
+    telemetry.take_spans([Span("chat-1", "", time.time())])
+    text = render(telemetry, Measured(), Plan(), [SwitchHealth("leaf-1", True, False, 3)]).decode()
+    # Where the formats differ: a counter's name in its comments, and the end.
+    comments = re.sub(r"^(# \w+ \w+)_total ", r"\1 ", text, flags=re.MULTILINE)
+    families = list(openmetrics.text_string_to_metric_families(comments + "# EOF\n"))
+    assert len(families) == len({each.name for each in families}) > 20
+    for each in families:
+        assert re.fullmatch(r"din_[a-z_]+", each.name)
+        assert each.documentation
+        assert each.type in ("gauge", "counter", "histogram")
+    assert {each.name for each in families if each.type == "histogram" and each.samples} == {
+        "din_time_to_first_token_seconds",
+        "din_time_to_first_token_network_seconds",
+    }
 
 
 def test_series_are_bounded() -> None:

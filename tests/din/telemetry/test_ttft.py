@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 
 import pytest
 from din.packet.constants import TokenEvent
@@ -11,9 +12,9 @@ from din.telemetry.decode import decode
 from din.telemetry.directory import Directory
 from din.telemetry.spans import Span
 from din.telemetry.ttft import (
-    JOIN_SECONDS,
     KEEP_RESPONSES,
     KEEP_SECONDS,
+    LATE_SECONDS,
     Place,
     Response,
     Responses,
@@ -144,27 +145,81 @@ def test_the_difference_is_the_network(client_first: bool) -> None:
     assert (found.service, found.instance, found.client_leaf) == ("chat", "chat-2", "leaf-1")
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1000, 400_000), st.integers(0, 90_000)), min_size=1, max_size=12),
-    st.booleans(),
-    st.randoms(use_true_random=False),
+@dataclass
+class KeepAlive:
+    """Requests on one connection, each after the other's response, and what the two leaves report."""
+
+    chance: random.Random
+    lost: float = 0.0
+    twice: float = 0.0
+    reports: list[TokenReport] = field(default_factory=list)
+    #: Of each response, TTFT at the client's leaf and at the server's.
+    made: list[tuple[float, float]] = field(default_factory=list)
+
+    def run(self, now: float, count: int, longest: float) -> float:
+        """``longest``: s of a response, and of the pause after it. Times in us never come twice."""
+        uniform = self.chance.uniform
+        for _ in range(count):
+            number = len(self.made)
+            server = self.chance.randrange(20_000, 120_000, 1000) + number
+            network = self.chance.randrange(2000, 60_000, 1000)
+            self.made.append((server + network, server))
+            first = now + (network / 2 + server) / 1e6
+            now += (network + server) / 1e6 + (streaming := uniform(0.05, longest)) + uniform(0.0, longest)
+            later = network / 2e6
+            self._report(Place.SERVER, FIRST, first, server, 0.0)
+            self._report(Place.CLIENT, FIRST, first + later, server + network, 0.0)
+            # It is over for the leaves when the next request passes.
+            self._report(Place.CLIENT, DONE, now, server + network, streaming)
+            self._report(Place.SERVER, DONE, now + later, server, streaming)
+        self.reports.sort(key=lambda each: each.at)
+        return now
+
+    def _report(self, place: Place, event: TokenEvent, at: float, first_token: int, gaps: float) -> None:
+        if self.chance.random() < self.lost:
+            return
+        values = (first_token // 2, first_token, 9, round(gaps * 1e6), 1, (0,) * 16)
+        for _ in range(1 + (self.chance.random() < self.twice)):
+            # On their ways reports overtake each other.
+            arrived = at + self.chance.uniform(0.0, 0.08)
+            self.reports.append(
+                TokenReport(arrived, "leaf", place, ("chat", b"c", 1), "chat", None, "leaf-1", event, *values)
+            )
+
+    def pairs(self) -> list[tuple[float, float]]:
+        found = times(joined(*self.reports))
+        return [(client, server) for client, server in found if client is not None and server is not None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.3]), st.sampled_from([0.1, 0.5, 30.0]))
+def test_requests_on_one_connection(chance: random.Random, twice: float, longest: float) -> None:
+    """Back to back, or with pauses; their reports out of order, some twice: each finds its other."""
+    connection = KeepAlive(chance, twice=twice)
+    connection.run(NOW, 30, longest)
+    assert times(joined(*connection.reports)) == connection.made
+
+
+@pytest.mark.parametrize(
+    ("lost", "longest", "least"), [(0.05, 3.0, 0.995), (0.05, 0.3, 0.98), (0.2, 3.0, 0.98)]
 )
-def test_requests_on_one_connection(made: list[tuple[int, int]], lossy: bool, chance: random.Random) -> None:
-    """In their order; the two leaves' reports of one come in any order. Lost ones leave the others' pairs."""
-    now, reports, wanted = NOW, [], []
-    for server, network in made:
-        now += server / 1e6 + JOIN_SECONDS * 1.1
-        here = [(at_client(server + network, at=now), 0), (at_server(server, at=now + 0.01), 1)]
-        chance.shuffle(here)
-        if lossy and chance.random() < 0.3:
-            here.pop()
-        pair: list[float | None] = [None, None]
-        for told, side in here:
-            pair[side] = float(told.first_token)
-            reports.append(told)
-        wanted.append((pair[0], pair[1]))
-    assert times(joined(*reports)) == wanted
+def test_lost_reports_leave_others_pairs(lost: float, longest: float, least: float) -> None:
+    """Of a lost report's response the other leaf's part is left; seldom is it taken for the next one's."""
+    connection = KeepAlive(random.Random(5), lost=lost)
+    connection.run(NOW, 2000, longest)
+    pairs = connection.pairs()
+    right = len(set(pairs) & set(connection.made))
+    assert right / len(pairs) > least
+    assert right / len(connection.made) > 1 - 2.2 * lost**2 - (1 - least)
+
+
+def test_a_port_that_is_used_again() -> None:
+    """The first connection was closed, which was not reported; the second is to another server."""
+    connection = KeepAlive(random.Random(1))
+    now = connection.run(NOW, 3, 0.5)
+    connection.reports = [each for each in connection.reports if each.event is FIRST]
+    connection.run(now + 1.0, 3, 0.5)
+    assert times(joined(*connection.reports)) == connection.made
 
 
 def test_connections_are_apart() -> None:
@@ -180,8 +235,28 @@ def test_the_client_cannot_have_seen_it_sooner() -> None:
 
 
 def test_too_far_apart_to_be_one() -> None:
-    late = at_client(60_000, at=NOW + JOIN_SECONDS + 0.1)
+    """The network took 10 ms, which is how much later the client's leaf saw it."""
+    late = at_client(60_000, at=NOW + LATE_SECONDS + 0.02)
     assert times(joined(at_server(50_000), late)) == [(None, 50_000), (60_000, None)]
+    slow = at_client(1_050_000, at=NOW + LATE_SECONDS + 0.02)
+    assert times(joined(at_server(50_000), slow)) == [(1_050_000, 50_000)]
+    early = at_client(60_000, at=NOW - LATE_SECONDS - 0.01)
+    assert times(joined(early, at_server(50_000))) == [(60_000, None), (None, 50_000)]
+
+
+def test_the_same_report_twice_is_one_response() -> None:
+    responses = Responses()
+    assert responses.report(at_client(30_000)) is not None
+    assert responses.report(at_client(30_000)) is None
+    assert responses.report(at_client(30_000, at=NOW + 10)) is not None
+    assert len(responses.all) == 2
+
+
+def test_what_is_over_takes_no_other_response_s_part() -> None:
+    """Of the first response the server's leaf's reports are lost, of the second the client's leaf's first."""
+    first, over = at_client(60_000), at_client(60_000, DONE, at=NOW + 0.1)
+    second = at_server(50_000, at=NOW + 0.1 + LATE_SECONDS + 0.05)
+    assert times(joined(first, over, second)) == [(60_000, None), (None, 50_000)]
 
 
 def test_the_end_tells_what_a_lost_report_would_have() -> None:
