@@ -22,6 +22,8 @@ from typing import Any, Final
 from pydantic import ValidationError, validate_call
 
 from ..model.emulated import Event
+from ..model.load import parse
+from ..model.problem import ModelError
 from .errors import EmulationError
 from .events import Running
 from .processes import Process
@@ -30,6 +32,8 @@ from .supervisor import Emulation
 SOCKET: Final = "emulation.sock"
 #: Bytes of a request.
 _LARGEST: Final = 1 << 20
+#: For the last answers, when the emulation ends.
+_ANSWER_SECONDS: Final = 5.0
 #: Of a socket's path: sockaddr_un less the NUL.
 _LONGEST_PATH: Final = 107
 
@@ -100,6 +104,10 @@ class Commands:
     def slow(self, instance: str, factor: float) -> None:
         self._emulation.slow(instance, factor)
 
+    def unlike(self, text: str, file: str) -> list[str]:
+        """What of another model, in YAML, the emulation cannot become while it runs."""
+        return self._emulation.unlike(parse(text, file))
+
     def begin(self, event: Event) -> int:
         """The number by which the event is ended."""
         number = max(self._events, default=0) + 1
@@ -146,10 +154,12 @@ def answer(commands: Commands, line: bytes) -> dict[str, Any]:
         return {"error": f"nothing is called {name!r}: {', '.join(sorted(NAMES))}"}
     try:
         return {"result": validate_call(getattr(commands, name))(**request)}
-    except (EmulationError, OSError) as error:
-        return {"error": str(error)}
     except ValidationError as error:
         return {"error": "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())}
+    except (EmulationError, ModelError, OSError, ValueError) as error:
+        return {"error": str(error)}
+    except LookupError as error:
+        return {"error": f"there is no {error}"}
 
 
 async def serve(
@@ -194,10 +204,13 @@ async def serve(
         listening()
         await stopping.wait()
         server.close()
-        # Who has asked is answered; who might ask more is not waited for.
+        # Who has asked is answered, if it reads that; who might ask more is not waited for.
         for reader in handlers.values():
             reader.feed_eof()
-        await asyncio.gather(*handlers)
+        if handlers:
+            _, deaf = await asyncio.wait(handlers, timeout=_ANSWER_SECONDS)
+            for task in deaf:
+                task.cancel()
     path.unlink(missing_ok=True)
 
 

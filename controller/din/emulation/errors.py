@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+_TAIL_BYTES: Final = 16_384
 
 
 class EmulationError(Exception):
@@ -26,10 +30,12 @@ def run_in(node: Any, script: str) -> str:
     return run(("mnexec", "-a", str(node.pid), "sh", "-es"), script)
 
 
-def tail(path: Any, lines: int = 15) -> str:
-    """The last lines of a log."""
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log, of the last 16 KiB of it."""
     try:
-        text = path.read_text(errors="replace")
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            text = log.read().decode(errors="replace")
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from mininet.node import Host
 
 from .errors import EmulationError, run_in
 
 Interface = IPv4Interface | IPv6Interface
+_IPV6: Final = Path("/proc/sys/net/ipv6")
 
 #: Answer for an address on the interface that has it, and ask with that interface's own: a service address on
 #: loopback is every instance's, as servers behind a load balancer with direct return have it.
@@ -62,17 +64,28 @@ class DinHost(Host):  # type: ignore[misc]
             try:
                 run_in(self, _SETTINGS + _batch(["link set lo up", *commands]))
             except EmulationError as error:
-                if self.attachment.vlan and "Unknown device type" in str(error):
-                    raise EmulationError(
-                        f"host {self.name} is in a VLAN, but this kernel has no VLAN interfaces: "
-                        "`modprobe 8021q`, or take a kernel that has that module"
-                    ) from None
-                raise
+                why = explain(self.attachment, str(error), has_ipv6=_IPV6.exists())
+                raise EmulationError(f"host {self.name} {why or f'was not set up: {error}'}") from None
         else:
             run_in(self, _batch([f"address add {a.ip} dev {device}" for a in self.attachment.addresses]))
         first = self.attachment.addresses[0]
         self.defaultIntf().ip, self.defaultIntf().prefixLen = str(first.ip), first.network.prefixlen
         return {}
+
+
+def explain(attachment: Attachment, said: str, has_ipv6: bool) -> str:
+    """What a host wants and this kernel has not, if that is why it refused (``said``); else nothing."""
+    if attachment.vlan and "Unknown device type" in said:
+        return (
+            "is in a VLAN, but this kernel has no VLAN interfaces: `modprobe 8021q`, or take a kernel that "
+            "has that module"
+        )
+    if not has_ipv6 and any(":" in str(each) for each in (*attachment.addresses, *attachment.services)):
+        return (
+            "or a service of it has IPv6 addresses, but this kernel is without IPv6 (ipv6.disable=1): boot "
+            "it without that, or leave IPv6 addresses out of the model"
+        )
+    return ""
 
 
 def host_commands(attachment: Attachment, device: str) -> list[str]:
@@ -92,6 +105,16 @@ def host_commands(attachment: Attachment, device: str) -> list[str]:
         commands.append(f"route add {everywhere} via {gateway.ip} dev {device}")
     commands += [f"address add {address} dev lo" for address in attachment.services]
     return commands
+
+
+def answer_for(host: Any, services: Sequence[str], before: Sequence[str]) -> None:
+    """Have a host answer for these services' addresses, and for none of ``before`` any more.
+
+    EmulationError: the kernel refuses. What somebody has added or removed by hand already is no reason to.
+    """
+    gone = [f"ip address delete {each} dev lo 2>/dev/null || :" for each in before if each not in services]
+    script = "\n".join([*gone, *(f"ip address replace {each} dev lo" for each in services)])
+    run_in(host, script + "\n")
 
 
 def _batch(commands: Sequence[str]) -> str:

@@ -14,9 +14,14 @@ _LOCAL = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 def show_names(model: Model, folder: Path) -> None:
     """Put it over /etc/hosts, in our mount namespace and those that are made from it."""
+    _over(write_names(model, folder), Path("/etc/hosts"))
+
+
+def write_names(model: Model, folder: Path) -> Path:
+    """What is shown already has its new content at once: the file stays the same one."""
     path = folder / "hosts"
     path.write_text(_LOCAL + hosts_file(model))
-    _over(path, Path("/etc/hosts"))
+    return path
 
 
 def hide_resolver(folder: Path) -> None:

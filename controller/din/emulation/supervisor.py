@@ -15,18 +15,19 @@ from mininet.net import Mininet
 from ..model.dscp import DSCP
 from ..model.emulated import Event, EventKind
 from ..model.network import Model
-from ..model.topology import Target
+from ..model.topology import Host, Target
 from ..model.wiring import Wiring
 from .cpu import CpuMeter
 from .errors import EmulationError, run
 from .events import Running, begin
+from .hosts import answer_for
 from .links import WireLink
 from .management import ManagementNetwork
-from .names import hide_resolver, show_names
+from .names import hide_resolver, show_names, write_names
 from .processes import Process, Processes
 from .servers import slow_down
 from .switches import P4RuntimeSwitch
-from .topology import DinTopo
+from .topology import DinTopo, built, services_of
 from .traffic import DEFAULT_SIZE
 
 #: What is being done, and how much of it is.
@@ -60,6 +61,8 @@ class Emulation:
         self.folder = state_dir / "emulation"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._files = files
+        #: Whose services hosts answer for.
+        self._served = model
         self._crashed = crashed
         self._cpu = CpuMeter()
         self._net: Any = None
@@ -155,6 +158,31 @@ class Emulation:
                 found.append(f"the wire between {' and '.join(wire.names)} ended with status {status}")
         return found
 
+    # ---- another revision ----------------------------------------------------------------------------------
+
+    def unlike(self, model: Model) -> list[str]:
+        """What it cannot become of another model, since switches, hosts and wires are as they were made:
+        ``host ward is new``. EmulationError: a host without a way out.
+        """
+        there, wanted = (built(each, Wiring(each), self._files) for each in (self.model, model))
+        return [
+            *(f"{name} is new" for name in wanted if name not in there),
+            *(f"{name} is gone" for name in there if name not in wanted),
+            *(f"{name} is changed" for name in wanted if name in there and wanted[name] != there[name]),
+        ]
+
+    def follow(self, model: Model) -> None:
+        """Service addresses and names as another model has them, in the hosts that there are.
+
+        EmulationError: the kernel refuses.
+        """
+        for host in self.model.hosts:
+            before, now = (services_of(each, host) for each in (self._served, model))
+            if before != now:
+                answer_for(self.node(host.name), now, before)
+        write_names(model, self.folder)
+        self._served = model
+
     # ---- programs ------------------------------------------------------------------------------------------
 
     def run(self, host: str, argv: Sequence[str], log: str) -> Process:
@@ -171,7 +199,7 @@ class Emulation:
         """
         if event.kind is not EventKind.CONGESTED_LINK or not (event.source and event.sink and event.rate):
             raise EmulationError("a congested-link event needs source, sink and rate")
-        source, sink = self.model.host[event.source], self.model.host[event.sink]
+        source, sink = self._model_host(event.source), self._model_host(event.sink)
         families = {address.version for address in source.addresses}
         address = next((each.ip for each in sink.addresses if each.version in families), None)
         if address is None:
@@ -232,7 +260,7 @@ class Emulation:
 
         EmulationError: there is no such instance, or it does not answer.
         """
-        slow_down(self.model, self.wiring, instance, factor)
+        slow_down(self._served, self.wiring, instance, factor)
 
     def begin(self, event: Event) -> Running:
         """Begin an event of a comparison. EmulationError."""
@@ -264,10 +292,13 @@ class Emulation:
         switch: P4RuntimeSwitch = self.node(name)
         return switch
 
-    def _host(self, name: str) -> Any:
+    def _model_host(self, name: str) -> Host:
         if name not in self.model.host:
             raise EmulationError(f"there is no host {name}")
-        return self.node(name)
+        return self.model.host[name]
+
+    def _host(self, name: str) -> Any:
+        return self.node(self._model_host(name).name)
 
     def _running(self) -> Processes:
         if self._processes is None:
@@ -276,5 +307,8 @@ class Emulation:
 
 
 def _split(endpoint: str) -> tuple[str, int | None]:
+    """EmulationError: what is after the colon is no number."""
     switch, _, port = endpoint.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        raise EmulationError(f"{endpoint}: {port} is no port's number")
     return switch, int(port) if port else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,12 +96,36 @@ def access_mtu(model: Model, host: Host) -> int:
 
 def attachment(model: Model, host: Host) -> Attachment:
     """EmulationError: the leaf has no address in the prefix of one of the host's."""
-    services = []
+    return Attachment(host.addresses, _gateways(model, host), services_of(model, host), host.vlan)
+
+
+def services_of(model: Model, host: Host) -> list[str]:
+    """Addresses that a host answers for, as those of services that it has instances of."""
+    found: list[str] = []
     for instance in model.instances:
-        service = model.service[instance.service]
         if instance.host == host.name and not instance.rewrite:
-            services += [str(address) for address in service.addresses]
-    return Attachment(host.addresses, _gateways(model, host), list(dict.fromkeys(services)), host.vlan)
+            found += map(str, model.service[instance.service].addresses)
+    return list(dict.fromkeys(found))
+
+
+def built(model: Model, wiring: Wiring, files: Path) -> dict[str, object]:
+    """What of a model an emulation is made of, by name, and cannot change while it runs; service addresses
+    and names it can."""
+    collectors = {each.host for each in model.telemetry.collectors}
+    found: dict[str, object] = {"management network": model.management.network}
+    for switch in model.switches:
+        found[f"switch {switch.name}"] = switch.device_id, server_tls(model, switch, files)
+    for hop in wiring.hops[::2]:
+        name = f"link {hop.src}:{hop.src_port} - {hop.dst}:{hop.dst_port}"
+        found[name] = hop.mtu, hop.link.rate, hop.link.delay
+    for host in model.hosts:
+        found[f"host {host.name}"] = (
+            (host.leaf, wiring.host_ports[host.name], wiring.host_mac(host), host.name in collectors),
+            replace(attachment(model, host), services=()),
+            (access_mtu(model, host), host.rate, host.delay),
+            wiring.management_address(host.name),
+        )
+    return found
 
 
 def _gateways(model: Model, host: Host) -> Sequence[Any]:

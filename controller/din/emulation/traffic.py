@@ -97,9 +97,11 @@ def send(address: str, rate: float, size: int, dscp: int) -> None:
 
 def receive() -> None:
     """Until the process is ended. What arrives is thrown away by the kernel."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        receiver.bind(("::", PORT))
+    both = socket.has_dualstack_ipv6()
+    with socket.socket(socket.AF_INET6 if both else socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        if both:
+            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        receiver.bind(("::" if both else "", PORT))
         signal.pause()
 
 

@@ -11,7 +11,8 @@ switches.
     record.py      the folder that it leaves
     results.py     what that amounts to: summaries, differences, verdicts
     verdict.py     the same in words, ties and losses included
-    tables.py      for a terminal
+    tables.py      the same in tables
+    terminal.py    for a terminal
     report.py      for a browser: one file, with charts.py, picture.py and report.html.jinja
     demo.py        all of it by one command
 """

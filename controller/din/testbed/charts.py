@@ -23,6 +23,7 @@ _ROLLING: Final = 15
 _LEAST, _MOST = 0.02, 20.0
 #: What has a colour of its own; there are eight.
 _COLOURS: Final = 8
+_NAMES_A_LINE: Final = 5
 
 
 def colours(results: Results) -> dict[str, str]:
@@ -227,10 +228,15 @@ def shares(results: Results, service: str) -> Markup:
     row, left = 15, 190
     x = Scale(0, 1, left, _WIDTH - 20)
     parts = []
+    y = 4.0
     for number, name in enumerate(instances):
-        parts.append(tag("rect", x=left + number * 130, y=4, width=12, height=10, class_=_series(number)))
-        parts.append(text(name, left + number * 130 + 17, 13, class_="small"))
-    y = 24.0
+        place = number % _NAMES_A_LINE
+        if number and not place:
+            y += row
+        at = left + place * 140.0
+        parts.append(tag("rect", x=at, y=y, width=12, height=10, class_=_series(number)))
+        parts.append(text(name, at + 17, y + 9, class_="small"))
+    y += 20
     for phase in results.phases:
         parts.append(text(phase, 4, y + 12, class_="bold"))
         for arm in results.arms:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m din.testbed.compare FILE FOLDER STATE TARGET [ARM...]``, in a sandbox: a network comes up, and
 all arms, or those named, run on it. ``FOLDER`` gets what they leave (`record.py`); progress is on the
-terminal.
+terminal. If the first arm shows that the machine does not carry the load, all begins again with less of it.
 """
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,12 +25,16 @@ from din.model.emulated import Comparison
 from din.model.load import load
 from din.model.topology import Target
 
-from .comparison import ComparisonRunner
+from .comparison import ComparisonRunner, TooBusyError
+from .scaling import SCALED_FILE, scaled
 from .testbed import Testbed, TestbedError
 
 #: Of a program that SIGINT ended, as shells have it.
 INTERRUPTED: Final = 130
 _FAILED: Final = 1
+#: What is aimed at with a smaller load in the phase that was too busy: others may be busier.
+_AIM: Final = 0.55
+_MOST_BEGINNINGS: Final = 3
 
 
 class _Display:
@@ -59,6 +64,13 @@ class _Display:
         self._progress.update(self._task, description=what, completed=self._done)
         self._done += 1
         self._line(what)
+
+    def again(self, why: str) -> None:
+        """All of it from the beginning."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._tasks.clear()
+        self._console.print(why, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         self._progress.update(self._task, description="all arms", completed=self._count)
@@ -98,17 +110,35 @@ def main(file: str, folder: str, state: str, target: str, *only: str) -> int:
 def _compare(
     file: Path, folder: Path, state: Path, target: Target, only: Sequence[str], display: _Display
 ) -> None:
-    model = load(file)
-    comparison = model.emulation.comparison
-    if comparison is None:
-        raise TestbedError(f"{file} has no emulation.comparison: there is nothing to run")
     state.mkdir(parents=True, exist_ok=True)
-    with Testbed(model, file, state, target, crashed=display.crashed) as testbed:
-        testbed.start(display.bring_up)
-        runner = ComparisonRunner(testbed, folder, display.phase)
-        display.phases(comparison, len(only) or len(comparison.arms))
-        runner.run(tuple(only))
-        display.end()
+    for left in reversed(range(_MOST_BEGINNINGS)):
+        model = load(file)
+        comparison = model.emulation.comparison
+        if comparison is None:
+            raise TestbedError(f"{file} has no emulation.comparison: there is nothing to run")
+        try:
+            with Testbed(model, file, state, target, crashed=display.crashed) as testbed:
+                testbed.start(display.bring_up)
+                runner = ComparisonRunner(testbed, folder, display.phase, give_up=left > 0)
+                display.phases(comparison, len(only) or len(comparison.arms))
+                runner.run(tuple(only))
+                display.end()
+                return
+        except TooBusyError as busy:
+            factor = round(_AIM / busy.cpu, 2)
+            display.again(f"{busy}: it all begins again, requests, links and servers times {factor}")
+            smaller = scaled(file.read_text(), file, factor)
+            file = folder / SCALED_FILE
+            file.write_text(smaller)
+            _discard(comparison, folder)
+
+
+def _discard(comparison: Comparison, folder: Path) -> None:
+    """What an arm that was given up has left."""
+    for path in folder.glob("schedule-*.jsonl"):
+        path.unlink()
+    for arm in comparison.arms:
+        shutil.rmtree(folder / arm.name, ignore_errors=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -25,6 +25,7 @@ from din.emulation.events import Running, begin
 from din.emulation.processes import Process
 from din.inference.load.arrivals import WARM_UP, boundaries, schedule
 from din.inference.load.request import Request, write_schedule
+from din.inference.load.stats import why_void
 from din.measure.targets import url
 from din.model.emulated import Arm, Comparison, Phase
 from din.model.network import Model
@@ -38,15 +39,23 @@ Progress = Callable[[str, int, int], None]
 #: Seconds: for generators to start, and for the last answers to end, before they are cut.
 _START_SECONDS: Final = 3.0
 _END_SECONDS: Final = 4.0
-_LOOK_SECONDS: Final = 0.1
 #: Between looks at the plan: where tokens went.
 _PLAN_SECONDS: Final = 2.0
+
+
+class TooBusyError(Exception):
+    """The first arm is void already: the machine does not carry this load."""
+
+    def __init__(self, phase: str, cpu: float) -> None:
+        super().__init__(f"the machine was {cpu:.0%} busy in the phase {phase}")
+        self.cpu = cpu
 
 
 class ComparisonRunner:
     """Of a test bed that is up. ``folder`` gets the result."""
 
-    def __init__(self, testbed: Testbed, folder: Path, progress: Progress) -> None:
+    def __init__(self, testbed: Testbed, folder: Path, progress: Progress, *, give_up: bool = False) -> None:
+        """``give_up``: as soon as the first arm is void, since the others would be as well."""
         found = testbed.model.emulation.comparison
         if found is None:
             raise TestbedError(f"{testbed.file} has no emulation.comparison: there is nothing to compare")
@@ -54,6 +63,8 @@ class ComparisonRunner:
         self._comparison: Comparison = found
         self._folder = folder
         self._progress = progress
+        self._give_up = give_up
+        self._generators: list[Process] = []
         self._phases = boundaries(found)
         self._requests = self._schedules()
 
@@ -70,7 +81,7 @@ class ComparisonRunner:
         return found
 
     def run(self, only: tuple[str, ...] = ()) -> Run:
-        """All arms, or ``only`` those, in an order that the seed decides."""
+        """All arms, or ``only`` those, in an order that the seed decides. TooBusyError: it gave up."""
         arms = [each for each in self._comparison.arms if not only or each.name in only]
         random.Random(self._comparison.seed).shuffle(arms)
         scale = self._model.emulation.scale
@@ -114,9 +125,17 @@ class ComparisonRunner:
                     running: Running = begin(self._testbed.emulation, event)
                     events.callback(running.end)
                 self._observe(name, found, found.start + ends)
+            # What starts is busy in the warm-up.
+            cpu = found.cpu[name]
+            if self._give_up and not order and name != WARM_UP and why_void((), sites=0, host_cpu=cpu):
+                raise TooBusyError(name, cpu)
         for process in processes:
             self._wait(process)
         found.failures += [each.failure() or "" for each in processes if each.failure()]
+        self._generators += processes
+        # A switch or a server that has ended is missing from then on; an earlier arm's generator is not.
+        generators = {each.failure() for each in self._generators}
+        found.failures += [each for each in self._testbed.emulation.failures() if each not in generators]
         return found
 
     def _observe(self, phase: str, found: ArmRun, until: float) -> None:

@@ -26,14 +26,13 @@ from din.model.network import Model
 from din.model.problem import ModelError, Severity
 from din.model.topology import Target
 
-from . import report, tables
+from . import report, terminal
 from .compare import INTERRUPTED
 from .networks import fits
 from .record import RecordError, read
 from .results import ResultsError, read_results, write_json
-from .scaling import bmv2_load, scaled
+from .scaling import SCALED_FILE, bmv2_load, scaled
 
-_SCALED_FILE: Final = "scaled.yaml"
 #: The least that tables want.
 _WIDTH: Final = 120
 
@@ -147,7 +146,7 @@ def _folder(results: Path, name: str) -> Path:
 
 def _smaller(file: Path, folder: Path) -> tuple[Path, Model]:
     """What simple_switch_grpc carries of it on this machine."""
-    smaller = folder / _SCALED_FILE
+    smaller = folder / SCALED_FILE
     smaller.write_text(scaled(file.read_text(), file, bmv2_load(len(os.sched_getaffinity(0)))))
     return smaller, load(smaller)
 
@@ -186,7 +185,7 @@ def _say_what_is_kept(folder: Path, console: Console) -> None:
 
 def _show(folder: Path, console: Console) -> None:
     results = read_results(folder)
-    tables.show(results, console)
+    terminal.show(results, console)
     write_json(results)
     path = report.write(results)
     console.print()

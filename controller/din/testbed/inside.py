@@ -3,7 +3,8 @@
 
 What it has to say is on stdout, a JSON object a line: ``{"progress": WHAT, "done": N, "total": N}``, then
 ``{"ready": true}`` or ``{"error": TEXT}``, and ``{"crashed": TEXT}`` whenever a part of it ends by itself.
-A controller that does is started again, with the revision that was in force.
+A controller that does is started again, with the revision that was in force. Whenever another one is, model
+servers and service addresses become as it has them: ``{"followed": TEXT}``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from typing import Any, Final
 
 from din.emulation.control import serve, socket_path
 from din.emulation.errors import EmulationError
-from din.model.load import load
+from din.model.load import load, parse
 from din.model.problem import ModelError
 from din.model.topology import Target
 
-from .testbed import Testbed, TestbedError
+from .testbed import CONTROLLER, Testbed, TestbedError
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 #: Seconds between attempts to start a controller again.
 _RETRY_SECONDS: Final = 1.0
+#: Between looks for another revision.
+_LOOK_SECONDS: Final = 0.2
 
 
 def say(**what: Any) -> None:
@@ -62,25 +65,52 @@ async def _serve(testbed: Testbed, path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    reviving = asyncio.create_task(_revive_controller(testbed))
+    # One thing at a time is done to it.
+    lock = asyncio.Lock()
+    beside = [asyncio.create_task(each(testbed, lock)) for each in (_revive_controller, _follow_revisions)]
     await serve(testbed.emulation, path, stopping, lambda: say(ready=True))
-    reviving.cancel()
-    await asyncio.wait([reviving])
+    for task in beside:
+        task.cancel()
+    await asyncio.wait(beside)
 
 
-async def _revive_controller(testbed: Testbed) -> None:
+async def _revive_controller(testbed: Testbed, lock: asyncio.Lock) -> None:
     while True:
         assert testbed.controller_pid is not None
         await _end_of(testbed.controller_pid)
         say(crashed=f"the controller has ended ({testbed.state}); it is started again")
-        await asyncio.to_thread(testbed.stop_controller)
+        async with lock:
+            await asyncio.to_thread(testbed.stop_controller)
         while testbed.controller_pid is None:
-            try:
-                await asyncio.to_thread(testbed.start_controller, resume=True)
-            except TestbedError as error:
-                say(crashed=str(error))
-                await asyncio.to_thread(testbed.stop_controller)
-                await asyncio.sleep(_RETRY_SECONDS)
+            async with lock:
+                try:
+                    await asyncio.to_thread(testbed.start_controller, resume=True)
+                    continue
+                except TestbedError as error:
+                    say(crashed=str(error))
+                    await asyncio.to_thread(testbed.stop_controller)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _follow_revisions(testbed: Testbed, lock: asyncio.Lock) -> None:
+    last = _newest_revision(testbed)
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if (newest := _newest_revision(testbed)) == last or newest is None:
+            continue
+        last = newest
+        try:
+            kept = json.loads(newest.read_text())
+            async with lock:
+                done = await asyncio.to_thread(testbed.follow, parse(kept["text"], kept["file"]))
+            say(followed="; ".join([f"revision {kept['number']}", *done]))
+        except (EmulationError, ModelError, OSError) as error:
+            say(crashed=f"{newest.name}: {error}")
+
+
+def _newest_revision(testbed: Testbed) -> Path | None:
+    """As the controller keeps it (`din.controller.store`)."""
+    return max((testbed.state / CONTROLLER / "revisions").glob("*.json"), default=None)
 
 
 async def _end_of(pid: int) -> None:

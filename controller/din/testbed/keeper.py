@@ -33,6 +33,8 @@ from . import networks, relay
 
 #: Seconds in which what runs does end when it is asked to.
 _STOP_SECONDS: Final = 20.0
+#: Bytes of what is said inside: the end of a log may be in it, every byte of that escaped.
+_LONGEST_LINE: Final = 1 << 20
 
 
 def command(file: Path, state: Path, target: str, *, emulate: bool, metrics: str) -> list[str]:
@@ -98,7 +100,7 @@ class Keeper:
 
     async def _hear(self, said: Any, pid: int) -> None:
         """Pass on what is said inside, until there is nobody."""
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(_LONGEST_LINE)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), said)
         while line := await reader.readline():
             try:

@@ -151,8 +151,9 @@ def write_note(state: Path, note: Note) -> None:
 
 
 def forget(state: Path) -> None:
-    """It is not up any more."""
-    (state / _NOTE_NAME).unlink(missing_ok=True)
+    """It is not up any more, nor is there anybody at its sockets."""
+    for path in (_NOTE_NAME, f"controller/{SOCKET_NAME}", "emulation.sock"):
+        (state / path).unlink(missing_ok=True)
     _link(state).unlink(missing_ok=True)
 
 

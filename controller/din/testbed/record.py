@@ -10,13 +10,17 @@ ARM/HOST.jsonl      what came of it (`din.inference.load.outcome`)
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.yaml"
-_Record = TypeVar("_Record", "ArmRun", "Run")
+_STRICT: Final = ConfigDict(extra="forbid")
+#: s
+_Length = Annotated[float, Field(gt=0)]
 
 
 class RecordError(ValueError):
@@ -26,6 +30,8 @@ class RecordError(ValueError):
 @dataclass
 class ArmRun:
     """What is known of an arm beside its outcomes."""
+
+    __pydantic_config__ = _STRICT
 
     name: str
     instances: str
@@ -41,16 +47,21 @@ class ArmRun:
 
 @dataclass
 class Run:
+    __pydantic_config__ = _STRICT
+
     model: str
     file: str
     target: str
     seed: int
     cores: int
-    phases: dict[str, float]  # name -> seconds
+    phases: Annotated[dict[str, _Length], Field(min_length=1)]  # name -> seconds
     sites: int  # generators
     scale: dict[str, float]
     started: float
     arms: list[ArmRun] = field(default_factory=list)
+
+
+_RUN: Final = TypeAdapter(Run)
 
 
 def write(run: Run, folder: Path) -> None:
@@ -61,23 +72,10 @@ def read(folder: Path) -> Run:
     """RecordError: there is none, or it is of another kind."""
     path = folder / RUN_FILE
     try:
-        row = json.loads(path.read_text())
+        return _RUN.validate_json(path.read_bytes())
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}: a comparison's folder is expected") from None
-    except ValueError as error:
-        raise RecordError(f"{path}: not JSON: {error}") from None
-    run = _record(Run, row, path)
-    run.arms = [_record(ArmRun, each, path) for each in run.arms]
-    return run
-
-
-def _record(kind: type[_Record], row: Any, path: Path) -> _Record:
-    names = {each.name for each in fields(kind)}
-    if not isinstance(row, dict):
-        raise RecordError(f"{path}: a JSON object is expected")
-    for name in row.keys() - names:
-        raise RecordError(f"{path}: {name}: no such field")
-    try:
-        return kind(**row)
-    except TypeError as error:
-        raise RecordError(f"{path}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecordError(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from None

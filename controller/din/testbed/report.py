@@ -16,7 +16,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from din.inference.load.stats import tpot, ttft
+from din.inference.load.stats import LEAST_FOR_P95, LEAST_FOR_P99, tpot, ttft
 
 from . import charts, picture, tables
 from .record import RUN_FILE
@@ -58,6 +58,8 @@ def render(results: Results) -> str:
         differences=tables.all_differences(results),
         files=_files(results.folder),
         data=_embedded(results),
+        least_for_p95=LEAST_FOR_P95,
+        least_for_p99=LEAST_FOR_P99,
     )
 
 

@@ -22,11 +22,13 @@ from typing import Any, Final
 
 from din.inference.load.outcome import Generator, Outcome, OutcomeError, read_run
 from din.inference.load.stats import (
+    LEAST_FOR_P95,
     Difference,
     Estimate,
     Slos,
     Statistic,
     Summary,
+    Verdict,
     mean,
     met,
     paired,
@@ -292,6 +294,8 @@ class _Comparer:
             larger_is_better=measure.larger_is_better,
             seed=self._run.seed,
         )
+        if measure is TTFT_P95 and found.estimate and found.estimate.samples < LEAST_FOR_P95:
+            return Difference(None, Verdict.UNKNOWN, found.left_out)
         if measure is not GOODPUT or found.estimate is None:
             return found
         # From a share of requests to requests a second.

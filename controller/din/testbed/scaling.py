@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same network and load, smaller: for switches that do not carry all of it.
+"""The same network and load, smaller: for switches, or a machine, that do not carry all of it.
 
 What comes per second, and what takes it, is multiplied by one factor: requests, the traffic of events, links,
 sequences and queues of model servers. So links and servers are as busy as they were. Delays, the lengths of
@@ -19,6 +19,10 @@ from din.model.units import parse_rate
 #: simple_switch_grpc takes 100 to 200 us for a packet where p4jit takes a few, and each token of an answer
 #: passes four switches. With a sixteenth of topologies/enterprise.yaml's load a core is half busy.
 BMV2_LOAD_PER_CORE: Final = 1 / 16
+
+
+#: In a comparison's folder.
+SCALED_FILE: Final = "scaled.yaml"
 
 
 def bmv2_load(cores: int) -> float:

@@ -37,7 +37,10 @@ def command(model: Model, wiring: Wiring, instance: Instance) -> list[str]:
     service = model.service[instance.service]
     argv = [sys.executable, "-m", "din.inference.server", "--name", instance.name]
     argv += ["--served-model", service.served_model, "--context", str(variant_context(model, instance))]
-    argv += ["--listen", f"0.0.0.0:{service.port}", "--listen", f"[::]:{service.port}"]
+    addresses = (*model.host[instance.host].addresses, *service.addresses)
+    for version in sorted({each.version for each in addresses}):
+        # A kernel without IPv6 has no such socket.
+        argv += ["--listen", f"{'0.0.0.0' if version == 4 else '[::]'}:{service.port}"]
     argv += ["--admin", str(wiring.management_address(instance.host))]
     argv += [
         "--scale-rate",

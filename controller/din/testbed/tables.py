@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A comparison's tables: what they say (`Sheet`), which the report shows as well, and how a terminal does.
+"""A comparison's tables: what they say. A terminal shows them (`terminal`), and the report does.
 
-Times are in ms, rates in requests/s; brackets are 95 % intervals. A void arm is in brackets.
+Times are in ms, rates in requests/s; brackets are 95 % intervals.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import Final
 
 from din.inference.load.outcome import OK
 from din.inference.load.stats import LEAST_FOR_P99, Estimate, Summary, Verdict
 from din.model.emulated import Event, EventKind
 
 from .results import ALL, ArmResult, Question, Results
-from .verdict import TOLD, amount, sentences, unit, where
+from .verdict import TOLD, amount, unit, where
 
 _EMPTY: Final = "–"
-_COLOURS: Final = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.TIE: "", Verdict.UNKNOWN: "dim"}
 #: What is less than this share of something is not listed.
 _LEAST_SHARE: Final = 0.005
 _COLOURS_NOTE: Final = (
     "green: better, red: worse, neither: a tie. TTFT is of requests that both arms answered, goodput of all"
 )
-_LONG: Final = "responses by"
+LONG: Final = "responses by"
 #: Columns that are no figures.
-_TEXTS: Final = frozenset(("arm", "where", "instances", "paths", "source", "clients at", _LONG))
+TEXTS: Final = frozenset(("arm", "where", "instances", "paths", "source", "clients at", LONG))
 #: Of a latency split, in the order in which a request meets them.
 PARTS: Final = ("network", "queue", "compute", "other")
 
@@ -49,9 +44,6 @@ class Sheet:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     void: frozenset[int] = frozenset()  # rows that count for nothing
-
-
-# ---- what they say -----------------------------------------------------------------------------------------
 
 
 def conditions(results: Results) -> list[tuple[str, str]]:
@@ -77,7 +69,9 @@ def conditions(results: Results) -> list[tuple[str, str]]:
             if phase.events and phase.name in run.phases
         ]
         rate = sum(each.requests_per_second for each in comparison.loads)
-        found.append(("load", f"{rate:g} requests/s, open loop (Poisson), the same in each arm; no retries"))
+        found.append(
+            ("load", f"{rate:.3g} requests/s, open loop (Poisson), the same in each arm; no retries")
+        )
     for name in results.services:
         slo = next(each.slo for each in results.model.services if each.name == name)
         found.append(
@@ -242,7 +236,7 @@ def shares(results: Results, name: str) -> Sheet:
         "mean TTFT at the client's leaf in ms: network between the leaves; queue and compute of the server, "
         "by its spans or its histograms (source); other. Responses by: transit nodes, shares as planned"
     )
-    columns = ["arm", *instances, *PARTS, "source", _LONG]
+    columns = ["arm", *instances, *PARTS, "source", LONG]
     title = f"Service {name}, all phases: instances, latency, paths"
     return Sheet(title, columns, rows, note, _void(arm for arm, _ in found))
 
@@ -384,52 +378,3 @@ def _listed(shares: Mapping[str, float]) -> str:
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{name or 'own leaf'} {share:.0%}" for name, share in ordered if share >= _LEAST_SHARE]
     return ", ".join(named) or _EMPTY
-
-
-# ---- in a terminal -----------------------------------------------------------------------------------------
-
-
-def show(results: Results, console: Console) -> None:
-    """All that a person reads in a minute; the rest is in the report."""
-    for name, text in conditions(results):
-        console.print(f"[bold]{escape(name)}[/]: {escape(text)}", soft_wrap=True, highlight=False)
-    names = [*results.phases, *([ALL] if len(results.phases) > 1 else [])]
-    for sheet in _shown(results, names):
-        console.print()
-        console.print(_table(sheet))
-    console.print()
-    for sentence in sentences(results):
-        console.print(escape(sentence), highlight=False)
-
-
-def _shown(results: Results, names: Sequence[str]) -> Iterator[Sheet]:
-    yield arms(results)
-    for name in names:
-        yield phase(results, name)
-    for name in results.services:
-        yield service(results, name)
-        yield shares(results, name)
-    yield from all_differences(results)
-
-
-def _table(sheet: Sheet) -> Table:
-    table = Table(
-        title=escape(sheet.title),
-        title_justify="left",
-        title_style="bold",
-        caption=escape(sheet.note) or None,
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    for name in sheet.columns:
-        long = name == _LONG
-        table.add_column(escape(name), justify="left" if name in _TEXTS else "right", no_wrap=not long)
-    for number, row in enumerate(sheet.rows):
-        texts: list[Any] = []
-        for place, cell in enumerate(row):
-            text = escape(f"({cell.text})" if number in sheet.void and not place else cell.text)
-            colour = _COLOURS[cell.verdict] if cell.verdict else ""
-            texts.append(f"[{colour}]{text}[/]" if colour else text)
-        table.add_row(*texts, style="dim" if number in sheet.void else None)
-    return table

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -32,6 +33,8 @@ Progress = Callable[[str, int, int], None]
 _READY_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _STOP_SECONDS: Final = 10.0
+#: For switches to leave a server that is wanted no more.
+_FOLLOW_SECONDS: Final = 10.0
 CONTROLLER: Final = "controller"
 
 
@@ -97,6 +100,38 @@ class Testbed:
         argv = command(self.model, self.wiring, instance)
         self.servers[name] = self.emulation.run(instance.host, argv, f"server-{name}")
         return self.servers[name]
+
+    def follow(self, model: Model) -> list[str]:
+        """Another revision is in force: names, service addresses and servers as it has them. What was done.
+
+        A server whose command is another one is started anew; one that is wanted no more ends when the
+        switches send nothing there. Hosts, switches and links stay: what should be otherwise is told.
+        EmulationError.
+        """
+        done = [f"the emulation stays as it is: {each}" for each in self.emulation.unlike(model)]
+        hosts = self.emulation.model.host
+        wanted = {
+            each.name: (each.host, command(model, self.wiring, each))
+            for each in model.instances
+            if each.host in hosts
+        }
+        self.emulation.follow(model)
+        self.model = model
+        for name, way in wanted.items():
+            process = self.servers.get(name)
+            if process is not None and (process.host, process.argv) == way:
+                continue
+            if process is not None:
+                process.stop()
+            done.append(f"model server {name} on {self.start_server(name).host} is started")
+        if gone := self.servers.keys() - wanted.keys():
+            with suppress(TestbedError):
+                self.wait_settled(seconds=_FOLLOW_SECONDS)
+        for name in sorted(gone):
+            process = self.servers.pop(name)
+            process.stop()
+            done.append(f"model server {name} on {process.host} is stopped")
+        return done
 
     def _wait_for_servers(self, progress: Progress) -> None:
         """Each answers, and serves the model that its service promises."""
@@ -177,9 +212,11 @@ class Testbed:
     def controller_pid(self) -> int | None:
         return None if self._controller is None else self._controller.pid
 
-    def wait_settled(self, progress: Progress = lambda what, done, total: None) -> None:
+    def wait_settled(
+        self, progress: Progress = lambda what, done, total: None, seconds: float = _READY_SECONDS
+    ) -> None:
         """Until every switch holds what it is to hold. TestbedError: one does not."""
-        deadline = time.monotonic() + _READY_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 status = self.client.status()

@@ -30,7 +30,7 @@ def amount(compared: Compared) -> str:
     """The difference with its interval, in the measure's `unit`."""
     estimate = compared.difference.estimate
     if estimate is None:
-        return "nothing to compare"
+        return "too few to tell"
     return _interval(estimate, *((1, "+.1f") if compared.measure == GOODPUT.name else (1e3, "+.0f")))
 
 
@@ -63,13 +63,25 @@ def sentences(results: Results) -> list[str]:
         )
     found += _against("DIN against the best other arm of each measure", _select(results, Question.BEST_OTHER))
     found += _ties(results)
-    count = len(results.compared)
-    if count:
-        found.append(
-            f"Intervals are 95 %: were all arms the same, about {count * 0.05:.0f} of the {count} "
-            "differences computed here would still be called better or worse."
-        )
+    found += _reading(results)
     return [*void, *found]
+
+
+def _reading(results: Results) -> Iterable[str]:
+    """How far all of that is to be trusted."""
+    # The same difference may answer several questions.
+    told = {
+        (each.first, each.second, each.phase, each.service, each.measure): each.difference.verdict
+        for each in results.compared
+        if each.measure in _TITLES and each.difference.verdict is not Verdict.UNKNOWN
+    }
+    if told:
+        apart = sum(verdict is not Verdict.TIE for verdict in told.values())
+        yield (
+            f"Intervals are 95 %, each for itself: {apart} of {len(told)} differences are called better or "
+            f"worse, and were all arms the same, about {len(told) * 0.05:.0f} would be. A tie is no proof "
+            "that two are equal: its interval says how large a difference may have gone unseen."
+        )
 
 
 def _alone(results: Results, din: str) -> str:
@@ -123,12 +135,13 @@ def _ties(results: Results) -> Iterable[str]:
         ]
         if not compared or not homogeneous(results.model, service):
             continue
-        told = [
+        apart = [each for each in compared if each.difference.verdict in (Verdict.BETTER, Verdict.WORSE)]
+        told = "; ".join(
             f"{_TITLES[each.measure]} {amount(each)} {unit(each.measure)}, {each.first} less {each.second}"
-            for each in compared
-            if each.difference.verdict is not Verdict.TIE
-        ]
+            for each in apart or compared
+            if each.difference.estimate is not None
+        )
         yield (
             f"{service} has equal servers at one place: choosing among them should be a tie. "
-            + (f"It is not: {'; '.join(told)}." if told else "It is.")
+            f"It is{' not' if apart else ''}: {told}."
         )

@@ -229,7 +229,7 @@ class Bed:
 
     def ping(self, address: str, *options: str, source: str = "a") -> dict[str, float]:
         """Received, and the shortest time in ms. The first packet asks for the gateway's address."""
-        said = self.output(source, "ping", "-c3", "-i0.05", "-W1", *options, address)
+        said = self.output(source, "ping", "-c3", "-i0.05", "-W0.5", *options, address)
         received = re.search(r"(\d+) received", said)
         times = [float(each) for each in re.findall(r"time=([0-9.]+)", said)]
         assert received is not None, said
@@ -239,7 +239,7 @@ class Bed:
         """Whether pings of b are answered, once that is as wanted."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
-            if bool(self.ping(address, "-c1")["received"]) is wanted:
+            if bool(self.ping(address, "-c1", "-W0.2")["received"]) is wanted:
                 return wanted
         return not wanted
 
@@ -266,12 +266,24 @@ def frame_of(bed: Bed) -> dict[str, Any]:
     return {"length": len(frame), "true": seen == IP(bytes(packet))[UDP].chksum}
 
 
+def sent(interface: str) -> int:
+    """Bytes of frames that left by it."""
+    return int(Path(f"/sys/class/net/{interface}/statistics/tx_bytes").read_text())
+
+
+def wait_busy(interface: str) -> None:
+    """Until much leaves by it."""
+    begun, deadline = sent(interface), time.monotonic() + _SECONDS
+    while sent(interface) < begun + 50_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def rate_at(interface: str, seconds: float) -> float:
     """bit/s of frames that leave by it."""
-    counter = Path(f"/sys/class/net/{interface}/statistics/tx_bytes")
-    before, begun = int(counter.read_text()), time.monotonic()
+    before, begun = sent(interface), time.monotonic()
     time.sleep(seconds)
-    return (int(counter.read_text()) - before) * 8 / (time.monotonic() - begun)
+    return (sent(interface) - before) * 8 / (time.monotonic() - begun)
 
 
 def refused(call: Any, *arguments: Any) -> str:
@@ -345,19 +357,26 @@ def everything(target: Target, folder: Path) -> dict[str, Any]:
     # A link is full.
     event = Event.model_validate({"kind": "congested-link", "source": "a", "sink": "b", "rate": "20Mbit"})
     running = emulation.begin(event)
-    seen["congested"] = rate_at("leaf2-eth65", 1.0)
+    wait_busy("leaf2-eth65")
+    seen["congested"] = rate_at("leaf2-eth65", 0.4)
     running.end()
-    seen["calm"] = rate_at("leaf2-eth65", 0.2)
+    deadline = time.monotonic() + _SECONDS
+    # What is in queues comes yet.
+    while (rate := rate_at("leaf2-eth65", 0.1)) > seen["congested"] / 4 and time.monotonic() < deadline:
+        pass
+    seen["calm"] = rate
 
     # What is refused.
     seen["refused"] = [
         refused(emulation.set_link, "leaf1", "nowhere", False),
         refused(emulation.set_link, "leaf1:9", "leaf2", False),
+        refused(emulation.set_link, "leaf1:x", "leaf2", False),
         refused(emulation.run, "nobody", ["true"], "x"),
         refused(emulation.run, "a", ["true"], "../x"),
         refused(emulation.stop_switch, "b"),
         refused(emulation.start_switch, "leaf1"),
         refused(emulation.slow, "nobody", 2.0),
+        refused(emulation.begin, event.model_copy(update={"sink": "nobody"})),
         refused(emulation.slow, "chat-b", 2.0),
         refused(emulation.begin, Event.model_validate({"kind": "failed-link"})),
     ]

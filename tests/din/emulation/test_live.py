@@ -118,7 +118,7 @@ def test_a_switch_fails_and_comes_again_empty(seen: dict[str, Any]) -> None:
 
 def test_a_link_can_be_filled(seen: dict[str, Any]) -> None:
     # A busy machine sends less than 20 Mbit/s, never more.
-    assert 5e6 < seen["congested"] < 23e6
+    assert 1e6 < seen["congested"] < 23e6
     assert seen["calm"] < seen["congested"] / 2
 
 
@@ -127,11 +127,13 @@ def test_what_cannot_be_is_refused(seen: dict[str, Any]) -> None:
     assert ours == [
         "there is no link between leaf1 and nowhere",
         "there is no link between leaf1:9 and leaf2",
+        "leaf1:x: x is no port's number",
         "there is no host nobody",
         "'../x' is no name for a log",
         "there is no switch b",
         "switch leaf1 runs already",
         "there is no instance nobody",
+        "there is no host nobody",
     ]
     assert unanswered.startswith("instance chat-b was not slowed down: ")
     assert incomplete == "a failed-link event needs link"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,17 +11,20 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from din.emulation import cpu, traffic
+from din.emulation import control, cpu, traffic
 from din.emulation.control import Commands, answer
 from din.emulation.errors import EmulationError
-from din.emulation.hosts import Attachment, host_commands
+from din.emulation.hosts import Attachment, explain, host_commands
 from din.emulation.links import frames_under_way, interface_name
+from din.emulation.supervisor import Emulation
 from din.emulation.switches import P4jitSwitch, ServerTls
 from din.emulation.topology import DinTopo, attachment, server_tls
 from din.model.topology import Target
@@ -93,6 +97,14 @@ def test_a_host_in_a_vlan() -> None:
     ]
 
 
+def test_what_a_kernel_lacks_is_named() -> None:
+    four, six = Attachment([ip_interface("10.1.0.5/24")]), Attachment([ip_interface("2001:db8:1::5/64")])
+    assert "modprobe 8021q" in explain(replace(four, vlan=20), "Error: Unknown device type.", True)
+    assert "without IPv6" in explain(six, "Permission denied", False)
+    assert "without IPv6" in explain(replace(four, services=["2001:db8:200::1"]), "Permission denied", False)
+    assert [explain(each, "No space left", has) for each, has in ((six, True), (four, False))] == ["", ""]
+
+
 def test_attachments() -> None:
     found = model()
     b = attachment(found, found.host["b"])
@@ -127,6 +139,26 @@ def test_who_emulates_a_link() -> None:
         ("leaf2", "collector"): "PlainLink",
     }
     assert links(topology(MODEL, Target.BMV2))["leaf1", "leaf2"]["cls"].__name__ == "WireLink"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "unlike"),
+    [
+        ("dns: chat.din.example", "dns: talk.din.example", []),
+        ("addresses: [10.200.0.1,", "addresses: [10.200.0.7,", []),
+        ("host: b, variant: small}", "host: a, variant: small}", []),
+        ("delay: 5ms", "delay: 6ms", ["link leaf1:1 - leaf2:1 is changed"]),
+        ("10.2.0.5/24", "10.2.0.6/24", ["host b is changed"]),
+        ("name: b, leaf", "name: c, leaf", ["host c is new", "host b is gone"]),
+        ("collectors: [{name: reports, host: collector}]", "collectors: []", ["host collector is changed"]),
+    ],
+)
+def test_what_an_emulation_cannot_become(old: str, new: str, unlike: list[str], tmp_path: Path) -> None:
+    there = model()
+    emulation = Emulation(there, Wiring(there), tmp_path)
+    text = MODEL.replace(old, new)
+    assert text != MODEL
+    assert emulation.unlike(model(text)) == unlike
 
 
 def test_tofino_is_not_emulated() -> None:
@@ -282,6 +314,29 @@ def test_wrong_requests(line: bytes, error: str) -> None:
     said = answer(Commands(Stub(), lambda: None), line)  # type: ignore[arg-type]
     assert said.keys() == {"error"}
     assert error in said["error"]
+
+
+async def test_one_that_asks_and_does_not_read_does_not_keep_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_ANSWER_SECONDS", 0.1)
+    emulation = SimpleNamespace(set_link=lambda a, b, up: None)
+    stopping, listening = asyncio.Event(), asyncio.Event()
+    path = tmp_path / "s"
+    serving = asyncio.create_task(
+        control.serve(emulation, path, stopping, listening.set)  # type: ignore[arg-type]
+    )
+    await listening.wait()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.setblocking(False)
+        deaf.connect(str(path))
+        with suppress(BlockingIOError):
+            # Until neither of them takes any more.
+            while True:
+                await asyncio.sleep(0.01)
+                deaf.send(b"{}\n" * 10_000)
+        stopping.set()
+        await asyncio.wait_for(serving, 10)
 
 
 def test_a_request() -> None:

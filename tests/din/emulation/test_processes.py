@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from din.emulation.errors import EmulationError
+from din.emulation.errors import EmulationError, tail
 from din.emulation.processes import Process, Processes
 
 from tests.din.emulation.outside import wait_gone
@@ -95,6 +95,15 @@ def test_all_are_stopped_side_by_side_and_the_stubborn_ended(
     processes.stop()
     assert [each.popen.returncode for each in stubborn] == [-signal.SIGKILL] * 3
     assert willing.popen.returncode == -signal.SIGTERM
+
+
+def test_what_is_told_of_a_log_is_its_end_alone(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(b"\xff" * 5_000_000 + b"\nthe end\n")
+    *_, last = tail(log).splitlines()
+    assert last == "the end"
+    assert len(tail(log)) < 20_000
+    assert tail(tmp_path / "none.log") == ""
 
 
 def test_logs_go_on(processes: Processes, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from din.testbed.record import MODEL_FILE, ArmRun, Run
 ENTERPRISE = Path(__file__).parents[3] / "topologies" / "enterprise.yaml"
 PHASES = {"calm": 8.0, "slow": 8.0}
 WARM_UP = 4.0
-RATE = 12  # requests/s, of which a quarter is for assist
+RATE = 20  # requests/s, of which a quarter is for assist
 SOUND = Generator(0.0, 20.0, 300, 0, 0.001, 0.004, 0.01, 0.001, 0.01, 5.0, 0.3)
 
 Fate = Callable[[Outcome, int], Outcome]

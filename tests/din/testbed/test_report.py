@@ -15,7 +15,7 @@ import pytest
 from din.inference.load import stats
 from din.inference.load.outcome import Outcome
 from din.inference.load.stats import LEAST_FOR_P99, Verdict
-from din.testbed import charts, picture, report, tables
+from din.testbed import charts, picture, report, tables, terminal
 from din.testbed.results import ALL, Question, Results, read_results, write_json
 from din.testbed.svg import Scale
 from din.testbed.verdict import sentences
@@ -65,7 +65,7 @@ def _row(sheet: tables.Sheet, name: str) -> dict[str, str]:
 
 def _shown(results: Results) -> str:
     console = Console(file=StringIO(), width=200)
-    tables.show(results, console)
+    terminal.show(results, console)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -202,9 +202,28 @@ def test_gains_losses_and_ties_are_all_told(tmp_path: Path) -> None:
 
 
 def test_an_expected_tie_is_judged(tmp_path: Path) -> None:
-    assert "should be a tie. It is." in _told(tmp_path / "tie")
+    assert "should be a tie. It is: goodput +" in _told(tmp_path / "tie")
     told = _told(tmp_path / "none", instances=slower(0.1), din=slower(0.1))
     assert "should be a tie. It is not: TTFT p50 +1" in told
+
+
+def test_how_many_verdicts_chance_would_give_is_told(tmp_path: Path) -> None:
+    """Of each two arms once, however many questions that answers: three less `equal`, din less each of the
+    other two (one of them is the best other), in five places by three measures."""
+    results = read_results(make(tmp_path, square(equal=slower(1.0))))
+    told = {
+        (each.first, each.second, each.phase, each.service, each.measure)
+        for each in results.compared
+        if each.measure != "ttft_mean"
+    }
+    line = next(each for each in sentences(results) if each.startswith("Intervals are 95 %"))
+    found = re.search(r"(\d+) of (\d+) differences .* about (\d+) would be", line)
+    assert found is not None
+    apart, count, chance = map(int, found.groups())
+    assert len(told) == count == 5 * 5 * 3
+    assert chance == 4
+    # All three less `equal`, by every measure and in every place, and no other two.
+    assert apart == 3 * 5 * 3
 
 
 def test_one_arm_is_compared_with_nothing(tmp_path: Path) -> None:
@@ -290,6 +309,36 @@ def test_what_comes_from_elsewhere_is_only_text(page: tuple[Results, _Page]) -> 
     _, found = page
     assert "img" not in {tag for tag, _ in found.tags}
     assert not [attributes for _, attributes in found.tags if "onerror" in attributes]
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        digits = colour.removeprefix("#")
+        digits = "".join(each * 2 for each in digits) if len(digits) == 3 else digits
+        parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_the_page_can_be_read_in_light_and_dark(page: tuple[Results, _Page]) -> None:
+    """4.5 : 1 for text (WCAG 1.4.3), 3 : 1 for what is in charts (1.4.11). On paper it is light."""
+    results, _ = page
+    text = (results.folder / report.REPORT_FILE).read_text()
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w+)", each)) for each in re.findall(r":root \{(.*?)\}", text, re.S)
+    )
+    assert light.keys() == dark.keys()
+    for scheme in (light, dark):
+        for name in ("ink", "faint", "good", "bad"):
+            assert min(_contrast(scheme[name], scheme[under]) for under in ("paper", "shade")) >= 4.5, name
+        for name in scheme.keys() - {"paper", "shade", "grid", "rule"}:
+            assert _contrast(scheme[name], scheme["paper"]) >= 3, name
+    assert re.findall(r"@media ([^{]*dark[^{]*) \{", text) == ["screen and (prefers-color-scheme: dark)"]
 
 
 def test_the_data_is_in_the_page(page: tuple[Results, _Page]) -> None:

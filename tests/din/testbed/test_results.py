@@ -85,6 +85,19 @@ def test_goodput_is_told_in_requests_a_second(tmp_path: Path) -> None:
     assert difference.verdict is Verdict.BETTER
 
 
+def test_p95_is_compared_where_there_are_enough_to_have_one(tmp_path: Path) -> None:
+    """A third of the requests: of assist there are 24, of chat 72 in all phases, and 36 in one."""
+    results = read_results(make(tmp_path, square(equal=slower(1.0)), rate=6))
+    verdicts = {
+        (each.phase, each.service, each.measure): each.difference.verdict
+        for each in results.compared
+        if (each.question, each.first) == (Question.BASELINE, "din")
+    }
+    assert verdicts[ALL, "assist", "ttft_p95"] is verdicts["calm", ALL, "ttft_p95"] is Verdict.UNKNOWN
+    assert verdicts[ALL, "chat", "ttft_p95"] is verdicts["calm", ALL, "ttft_p50"] is Verdict.BETTER
+    assert results.arm["din"].summaries["calm"][ALL].ttft_p95 is None
+
+
 def test_losses_are_losses(tmp_path: Path) -> None:
     results = read_results(make(tmp_path, square(din=slower(0.05))))
     for question in (Question.BASELINE, Question.BEST_OTHER, Question.PATH_CHOICE):
@@ -167,11 +180,17 @@ def test_what_is_no_folder_of_a_comparison_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "run.json"
     good = run.read_text()
     run.write_text(good[:-5])
-    assert "run.json: not JSON" in refusal()
-    run.write_text(json.dumps(json.loads(good) | {"colour": "red"}))
-    assert "colour: no such field" in refusal()
+    assert "run.json: Invalid JSON" in refusal()
+    for change, said in (
+        ({"colour": "red"}, "colour: "),
+        ({"phases": {}}, "phases: "),
+        ({"phases": {"calm": 0}}, "phases.calm: "),
+        ({"arms": [{"name": "din"}]}, "arms.0.instances: "),
+    ):
+        run.write_text(json.dumps(json.loads(good) | change))
+        assert f"run.json: {said}" in refusal()
     run.write_text("[]")
-    assert "a JSON object is expected" in refusal()
+    assert "run.json: Input should be" in refusal()
     run.write_text(good)
     outcomes = tmp_path / "din" / "client-a.jsonl"
     outcomes.write_text('{"id": 1}\n')
