@@ -155,9 +155,10 @@ async def test_latencies_are_the_profiles() -> None:
         headers = time.monotonic() - begin
         at = [time.monotonic() - begin async for _ in stream]
     # Headers say that it is admitted, long before there is a token.
-    assert headers < 0.15
-    assert at[0] == pytest.approx(0.2, abs=0.06)
-    assert (at[-1] - at[0]) / 20 == pytest.approx(0.020, rel=0.1)
+    assert headers < at[0] - 0.1
+    # Never quicker, and on a busy machine not much slower.
+    assert 0.19 < at[0] < 0.5
+    assert 0.018 < (at[-1] - at[0]) / 20 < 0.05
 
 
 async def test_a_thousand_connections_at_once() -> None:
