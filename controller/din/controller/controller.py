@@ -345,6 +345,7 @@ class Controller:
         """All that entries depend on but shares and the ways of what there is, which have a shorter way."""
         decisions = plan.decisions.items()
         return (
+            self.desired.model.steering,
             *(each.keys() for each in _ways(plan)),
             plan.alive,
             {aggregate: frozenset(each.shares) for aggregate, each in decisions},

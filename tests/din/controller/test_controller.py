@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from din.api.app import RefusedError
-from din.api.schema import ApplyRequest, DrainRequest, ModelText
+from din.api.schema import ApplyRequest, DrainRequest, ModelText, SteeringRequest
 from din.controller.controller import Controller
 from din.controller.desired import prepare
 from din.controller.operations import ControllerOperations
@@ -193,6 +193,18 @@ def test_new_ways_and_shares_leave_what_a_whole_compilation_would(
     assert changed == {"paths", "response_paths", "buckets"}
     gone = {key for name, state in before.items() for key in state.keys() - found.states[name].keys()}
     assert {key.table for key in gone if isinstance(key, Key)} == {"paths"}
+    found.store.close()
+
+
+async def test_clients_that_choose_can_reach_instances(tmp_path: Path) -> None:
+    found = make(tmp_path, FILE.read_text())
+    found.fleet = Fleet([], term=1)
+    found.decide()
+    before = found.states["leaf-1"]
+    await ControllerOperations(found).set_steering(SteeringRequest(instances="client", paths="din"))
+    assert found.states == compile_network(found.context(found.desired, found.plan, found.buckets))
+    new = found.states["leaf-1"].keys() - before.keys()
+    assert {key.table for key in new if isinstance(key, Key)} == {"classifier"}
     found.store.close()
 
 

@@ -313,8 +313,8 @@ GENERATOR = Generator(
 @pytest.mark.parametrize(
     ("change", "host_cpu", "says"),
     [
-        ({"lag_p99": 0.05}, 0.5, "lagged: p99 50.0 ms"),
-        ({"loop_lag_p99": 0.05}, None, "lagged: p99 50.0 ms"),
+        ({"lag_p99": 0.06}, 0.5, "lagged: p99 60.0 ms"),
+        ({"loop_lag_p99": 0.06}, None, "lagged: p99 60.0 ms"),
         ({"cpu_busiest": 0.9}, 0.5, "90% of its core"),
         ({"unsent": 3}, 0.5, "3 requests unsent"),
         ({}, 0.81, "81% busy"),

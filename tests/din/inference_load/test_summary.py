@@ -84,7 +84,7 @@ def test_what_makes_it_void_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main([late, killed]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("void: ")] == [
         "void: 1 of 2 generators did not end by themselves",
-        "void: a generator lagged: p99 500.0 ms, allowed 20 ms",
+        "void: a generator lagged: p99 500.0 ms, allowed 50 ms",
     ]
 
 

@@ -101,7 +101,9 @@ class LeastQueue:
             response = await client.get(endpoint.metrics)
             response.raise_for_status()
             self.queues[endpoint.name] = queue_length(response.content)
-        except (httpx2.HTTPError, ValueError):
+        except (httpx2.HTTPError, ValueError, AttributeError):
+            # The last: a connection that ended just when it began has no socket any more, and anyio asks it
+            # for its peer.
             self.failed += 1
             self.queues.pop(endpoint.name, None)
 
