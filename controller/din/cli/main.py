@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from din.api.client import NotRunningError, RefusedError
 from din.api.schema import Refusal
 
-from . import change, changes, check, drain, inside, look, up
+from . import change, changes, check, drain, inside, link, look, up
 from .errors import CommandError, Exit
 from .output import complain, err, make_usable
 
@@ -79,6 +79,7 @@ app.command()(change.rollback)
 app.command()(drain.drain)
 app.command()(drain.undrain)
 app.command(context_settings=inside.RUN_SETTINGS)(inside.run)
+app.command()(link.link)
 app.command()(inside.shell)
 
 

@@ -162,6 +162,20 @@ def test_the_emulation_follows_what_is_applied(din: Din, network: networks.Netwo
     assert json.loads(din("status", "--json").stdout)["failures"] == []
 
 
+def test_link(din: Din, network: networks.Network) -> None:
+    def up() -> bool:
+        links = Status.model_validate_json(din("status", "--json").stdout).links
+        return all(each.up for each in links if {each.src, each.dst} == {"leaf-1", "core-1"})
+
+    assert din("link", "leaf-1", "core-1", "down").stdout == "leaf-1–core-1 is down\n"
+    until(lambda: not up(), "the controller does not see that the link is down")
+    assert din("link", "leaf-1", "core-1", "up").exit_code == 0
+    until(up, "the controller does not see that the link is up")
+    nowhere = din("link", "leaf-1", "leaf-2", "down")
+    assert (nowhere.exit_code, nowhere.stderr) == (1, "din: there is no link between leaf-1 and leaf-2\n")
+    assert din("link", "leaf-1", "core-1", "off").exit_code == 2
+
+
 def test_drain(din: Din, network: networks.Network) -> None:
     assert "chat-1 is drained" in din("drain", "chat-1").stdout
     refused = din("drain", "chat-2")
