@@ -39,6 +39,8 @@ Progress = Callable[[str, int, int], None]
 #: Seconds: for generators to start, and for the last answers to end, before they are cut.
 _START_SECONDS: Final = 3.0
 _END_SECONDS: Final = 4.0
+#: Between polls of clients that choose, at full load.
+_POLL_SECONDS: Final = 1.0
 #: Between looks at the plan: where tokens went.
 _PLAN_SECONDS: Final = 2.0
 
@@ -189,7 +191,9 @@ class ComparisonRunner:
             else:
                 argv += ["--base-url", f"{name}=http://{service.dns}:{service.port}/v1"]
         if arm.instances == "client":
-            argv += ["--choose", "least-queue"]
+            # A poll of every server by every client is traffic as well.
+            every = _POLL_SECONDS / self._model.emulation.scale.load
+            argv += ["--choose", "least-queue", "--poll", repr(every)]
         return self._testbed.emulation.run(host, argv, f"load-{arm.name}-{host}")
 
     def _may_reach(self, host: str, instance: str) -> bool:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same network and load, smaller: for switches, or a machine, that do not carry all of it.
 
-What comes per second, and what takes it, is multiplied by one factor: requests, the traffic of events, links,
-sequences and queues of model servers. So links and servers are as busy as they were. Delays, the lengths of
-prompts and answers, and the time that one sequence takes stay as they are; a frame takes longer on its links.
+What comes per second, and what takes it, is multiplied by one factor: requests, clients' polls of queues,
+the traffic of events, links, sequences and queues of model servers. So links and servers are as busy as
+they were. Delays, the lengths of prompts and answers, and the time that one sequence takes stay as they
+are; a frame takes longer on its links.
 """
 
 from __future__ import annotations
