@@ -36,7 +36,7 @@ def apply(
     _warn_of_emulation(found, model, file)
     with found.client() as client:
         done = client.apply(ApplyRequest(model=model, yes=yes, dry_run=dry_run))
-    _show(done, json, "would be applied" if dry_run else "is in force")
+    _show(done, json, "stays in force: nothing was changed" if dry_run else "is in force")
 
 
 def diff(

@@ -92,7 +92,7 @@ def test_apply_sends_the_text_and_shows_the_blast_radius(
 def test_apply_options(din: Din, state: Path, controller: FakeController) -> None:
     result = din("apply", SKELETON, "--yes", "--dry-run", "--state", state)
     assert (controller.asked[0].yes, controller.asked[0].dry_run) == (True, True)
-    assert "would be applied" in result.stdout
+    assert "stays in force: nothing was changed" in result.stdout
 
 
 def test_a_refusal_is_explained(din: Din, state: Path, controller: FakeController) -> None:
